@@ -440,6 +440,104 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	[ "$(ls -A folder)" = "" ]
 }
 
+@test "the text report fits 80 columns, and more on a wide terminal" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run -2 "$YODEL" --json run.json -c 9 -n 40 --size 100 --expect echo --label "note=$(printf 'word %.0s' {1..30})" \
+		--threshold 'p99<1us' "127.0.0.1:$PORT" "localhost:$PORT"
+	run -0 env -u COLUMNS "$YODEL" report --text run.json
+	[ "$(awk 'length > 80' <<<"$output")" = "" ]
+	[[ $output = *"    expected "*"    received "* && $output = *$'\n  target  '*"127.0.0.1:$PORT"*"localhost:$PORT"* ]]
+	cp run.json again.json
+	trusted run.json again.json
+	run -0 "$YODEL" compare run.json again.json
+	[ "$(sed -n '/messages.s/,/^$/p' <<<"$output" | awk 'length > 80')" = "" ]
+	run -0 env COLUMNS=200 "$YODEL" report --text run.json
+	[ "$(awk 'length > 80' <<<"$output")" != "" ]
+}
+
+@test "the text report has colours on a terminal, unless NO_COLOR is set" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_to run -c 2 -n 3 -m hi
+	on_terminal() # ENVIRONMENT...
+	{
+		python3 - "$YODEL" "$@" <<-'END'
+			import os, pty, sys
+			pid, fd = pty.fork()
+			if pid == 0:
+			    os.environ.pop("NO_COLOR", None)
+			    os.environ["TERM"] = "xterm"
+			    os.environ.update(a.split("=") for a in sys.argv[2:])
+			    os.execv(sys.argv[1], [sys.argv[1], "report", "--text", "run.json"])
+			try:
+			    while data := os.read(fd, 4096):
+			        sys.stdout.buffer.write(data)
+			except OSError:
+			    pass
+			sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+		END
+	}
+	run -0 on_terminal
+	[[ $output = *$'\e[32mok: 6 messages'*$'\e[0m'* ]]
+	run -0 on_terminal NO_COLOR=1
+	[[ $output = *"ok: 6 messages"* && $output != *$'\e['* ]]
+	run -0 on_terminal TERM=dumb
+	[[ $output != *$'\e['* ]]
+	run -0 "$YODEL" report --text run.json
+	[[ $output != *$'\e['* ]]
+}
+
+@test "losses are marked in time, in rows of 100 ms, with the open connections and their targets" {
+	start_yodeld --listen 127.0.0.1:0=echo
+	local good=$PORT
+	spawn closing "$BATS_TEST_DIRNAME/lib/closing_server.py" fin --after 1
+	wait_until test -s closing.out
+	run -1 "$YODEL" -q --json run.json --html run.html -c 20 --interval 5s -d 3500ms --no-reconnect --size 64 \
+		"127.0.0.1:$good" "127.0.0.1:$(<closing.out)"
+	check_result run.json
+	[ "$(of_result run.json 'sum(t["connections_lost"] for t in r["tenths"])')" = 10 ]
+	[ "$(of_result run.json 'all(t["length_s"] < 0.5 for t in r["tenths"]) and len(r["tenths"]) >= 10')" = True ]
+	[ "$(of_result run.json '[t["established"] for t in r["targets"]]')" = "[10, 10]" ]
+	[ "$(of_result run.json 'sum(t["verified"] for t in r["targets"]) == r["messages"]["verified"]')" = True ]
+	python3 - <<-'END'
+		import re
+		page = open("run.html").read()
+		assert 'aria-label="Open connections"' in page
+		marks = re.findall(r'class="event".*?<title>([^<]*)', page)
+		assert any("connections lost" in m for m in marks), marks
+		assert re.search(r"10 connections closed by the peer, (each )?after [0-9.]+ ", page)
+	END
+	# Read back and merged, the page is the same and the rows of 100 ms are left out.
+	"$YODEL" report run.json | cmp - run.html
+}
+
+@test "no axis repeats a label, and no key names a line that is not drawn" {
+	start_yodeld --listen 127.0.0.1:0=echo
+	run_to few -c 1 -R 2 -d 1200ms --html few.html
+	run_to many -c 10 -R 2000 -d 2200ms --html many.html
+	run_to one -c 1 -n 1 --html one.html
+	run_to search -c 4 -R 500 -d 300ms --search 'p50<5s' --json search.json --html search.html &
+	local search=$!
+	sleep 2
+	kill -INT $search
+	wait $search || :
+	cat >check.py <<-'END'
+		import re, sys
+		for name in sys.argv[1:]:
+		    panels = re.findall(r'<div class="chart.*?</svg>\n(?=</div>|<p)', open(name).read(), re.S)
+		    assert panels, name
+		    for panel in panels:
+		        key, chart = panel.split("<svg viewBox=\"0 0 540", 1)
+		        for anchor in ("middle", "end"):
+		            labels = re.findall(r'text-anchor="%s">([^<]*)' % anchor, chart)
+		            assert len(labels) == len(set(labels)), (name, labels)
+		        named = set(re.findall(r'line (s[0-9])', key))
+		        drawn = set(re.findall(r'class="(?:line|point) (s[0-9])', chart))
+		        assert named == drawn, (name, panel)
+	END
+	python3 check.py few.html many.html one.html
+	[ ! -s search.html ] || { python3 check.py search.html && grep -q 'aria-label="Latency against load"' search.html; }
+}
+
 @test "one output may go to stdout, alone" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run -64 --separate-stderr "$YODEL" --json - --html - "127.0.0.1:$PORT"

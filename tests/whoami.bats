@@ -213,12 +213,12 @@ start_haproxy()
 	[ "$status" = 0 ]
 	[[ $output = *"the server saw this client's own address and port on all 40 connections"* ]]
 	[[ $output = *'alpha: 40 connections, 200 messages, 0 lost'* ]]
-	grep -q 'alpha: 40 connections, 200 messages, 0 lost' page.html
+	grep -q 'alpha</th><td>40</td><td>200</td><td>0</td>' page.html
 	result 'w["connections"] == 40 and w["translated"] == 0 and w["reconnected"] == w["stayed"] == 20'
 	result 'r["steps"]["alpha"]["count"] == 200 and r["outside"] == [{"address": "127.0.0.1", "connections": 20}]'
 	node "$BATS_TEST_DIRNAME/lib/check_schema.js" "$BATS_TEST_DIRNAME/../client/result.schema.json" result.json
 	"$BUILD/yodel" report result.json >again
-	grep -q 'alpha: 40 connections, 200 messages, 0 lost' again
+	grep -q 'alpha</th><td>40</td><td>200</td><td>0</td>' again
 }
 
 @test "yodel reads whoami in every framing, under load, in parts" {

@@ -50,8 +50,8 @@ print_row(const struct comparison_row *row)
 	if (base->known && new->known && base->value > 0)
 		snprintf(change, sizeof(change), "%+.1f %%",
 		    100 * (new->value / base->value - 1));
-	printf("  %-18s %14s %14s %14s %10s  %s\n", row->name, before, after, apart,
-	    change, comparison_outcome_names[row->outcome]);
+	printf("  %-18s%11s%11s%12s%12s  %s\n", row->name, before, after, apart, change,
+	    comparison_outcome_names[row->outcome]);
 }
 
 /* A field of the plan as text, into buffer[64]. */
@@ -187,15 +187,31 @@ print_conclusion(bool worse, bool too_short, bool contended, bool too_rare)
 		puts("  no row is worse by more than noise (95 % confidence)");
 }
 
-/* True when a row is worse by more than noise. */
+/* The file and targets of each run. */
+static void
+print_sides(const struct comparison_side sides[2], char **paths)
+{
+	char start[UNITS_TEXT_MAX];
+	for (size_t s = 0; s < 2; s++)
+		for (size_t i = 0; i < sides[s].count; i++) {
+			const struct result *run = &sides[s].runs[i];
+			printf("  %-6s%s (%s, to ", i == 0 ? side_names[s] : "",
+			    *paths++, units_format_time(run->started_at_ns, 0, start));
+			print_targets(run);
+			puts(")");
+		}
+	putchar('\n');
+}
+
+/* True when a row is worse by more than noise. `paths`: the files of both sides. */
 static bool
-compare(const struct comparison_side sides[2])
+compare(const struct comparison_side sides[2], char **paths)
 {
 	struct comparison_row rows[COMPARISON_ROWS_MAX];
 	size_t count = comparison_of(sides, rows);
 	bool worse = false, too_short = false, too_rare = false;
-	printf(
-	    "  %-18s %14s %14s %14s %10s\n", "", "base", "new", "difference", "change");
+	print_sides(sides, paths);
+	printf("  %-18s%11s%11s%12s%12s\n", "", "base", "new", "difference", "change");
 	for (size_t i = 0; i < count; i++) {
 		print_row(&rows[i]);
 		worse = worse || rows[i].outcome == COMPARISON_WORSE;
@@ -294,7 +310,7 @@ cmd_compare(int argc, char **argv)
 	if (status == 0)
 		status = read_side(&sides[1], paths + count - new_count, new_count);
 	if (status == 0)
-		worse = compare(sides);
+		worse = compare(sides, paths);
 	free_side(&sides[0]);
 	free_side(&sides[1]);
 	if (status == 0 && fflush(stdout) != 0) {

@@ -134,15 +134,30 @@ keep_last(struct search *search, const struct result *result)
 	search->has_last = true;
 }
 
+/* Of the response; UINT64_MAX: too few samples. */
+static uint64_t
+percentile_of(const struct result *result, double percentile)
+{
+	const struct histogram *response = result->latency[LATENCY_RESPONSE];
+	return percentile_interval_is_known(percentile, histogram_count(response))
+	    ? histogram_percentile(response, percentile)
+	    : UINT64_MAX;
+}
+
 static void
 record(struct search *search, const struct result *result, enum outcome outcome)
 {
 	static const char *const names[] = { "passed", "failed", "unknown" };
+	const struct histogram *response = result->latency[LATENCY_RESPONSE];
 	double value = verdict_of_threshold(&search->threshold, result).value;
 	search->steps[search->step_count++] = (struct result_search_step){
 		.rate = search->plan.rate_all,
 		.achieved = result->messages_per_s,
 		.value = isfinite(value) ? value : NAN,
+		.p50_ns = percentile_of(result, 50),
+		.p99_ns = percentile_of(result, 99),
+		.max_ns = histogram_count(response) > 0 ? histogram_max(response)
+							: UINT64_MAX,
 		.outcome = xstrdup(names[outcome]),
 		.verdict = xstrdup(result_verdict_names[result->trust.verdict]),
 	};

@@ -38,6 +38,29 @@ accounting_started(struct load_context *ctx, struct conn *conn)
 		counters_add(&ctx->counters->messages_late, 1);
 }
 
+/* NULL if all connections have the same target. */
+static struct counters_target *
+target_of(const struct load_context *ctx, const struct conn *conn)
+{
+	uint32_t count = ctx->plan->target_count;
+	return count < 2
+	    ? NULL
+	    : &ctx->counters->targets[conn_state_number(ctx, conn) % count];
+}
+
+/* Counts an answer to a measured message. */
+static void
+count_at_target(struct load_context *ctx, const struct conn *conn, bool is_correct,
+    bool is_timed, uint64_t response_ns)
+{
+	struct counters_target *target = target_of(ctx, conn);
+	if (target == NULL)
+		return;
+	counters_add(is_correct ? &target->verified : &target->wrong, 1);
+	if (is_timed && target->response != NULL)
+		histogram_record(target->response, response_ns);
+}
+
 void
 accounting_answered(
     struct load_context *ctx, struct conn *conn, bool is_correct, uint64_t now_ns)
@@ -58,6 +81,9 @@ accounting_answered(
 	counters_add(&messages->in_flight, (uint64_t)-1);
 	counters_set(&ctx->counters->last_answer_ns, now_ns);
 	own_delay_answered(ctx, conn, &message, is_measured);
+	if (message.intended_ns >= ctx->times.measure_ns)
+		count_at_target(
+		    ctx, conn, is_correct, is_measured, now_ns - message.intended_ns);
 	if (!is_measured)
 		return;
 	accounting_record(ctx, LATENCY_RESPONSE, now_ns - message.intended_ns);
@@ -102,14 +128,17 @@ accounting_set_released(struct load_context *ctx, struct conn *conn, uint32_t re
 
 /* `is_wrong`: a part of the answer had arrived and was already wrong. */
 static void
-count_lost_message(struct load_context *ctx, struct queued_message message,
-    bool is_wrong, enum message_loss loss)
+count_lost_message(struct load_context *ctx, const struct conn *conn,
+    struct queued_message message, bool is_wrong, enum message_loss loss)
 {
+	struct counters_target *target = target_of(ctx, conn);
 	struct counters_messages *messages = messages_of(ctx, message.intended_ns);
 	uint64_t age_ns = ctx->times.now_ns - message.intended_ns;
 	counters_add(is_wrong ? &messages->wrong : &messages->lost[loss], 1);
 	counters_add(&messages->in_flight, (uint64_t)-1);
 	ctx->in_flight--;
+	if (target != NULL && message.intended_ns >= ctx->times.measure_ns)
+		counters_add(is_wrong ? &target->wrong : &target->lost, 1);
 	if (is_wrong || message.intended_ns < ctx->times.measure_ns)
 		return;
 	accounting_record(ctx, LATENCY_AGE, age_ns);
@@ -140,6 +169,8 @@ count_lost_connection(
 	widen(&losses->age_min_ns, &losses->age_max_ns, now_ns - conn->opened_ns,
 	    is_first);
 	widen(&losses->first_ns, &losses->last_ns, now_ns, is_first);
+	counters_add(&losses->silent_sum_ns, now_ns - conn->received_ns);
+	counters_add(&losses->age_sum_ns, now_ns - conn->opened_ns);
 	counters_add(&losses->messages, conn->in_flight);
 	counters_add(&losses->connections, 1);
 }
@@ -232,7 +263,7 @@ accounting_connection_lost(
 	record_lost_connection(ctx, conn, loss);
 	accounting_heard(ctx, conn, ctx->times.now_ns);
 	for (; conn->in_flight > 0; conn->in_flight--) {
-		count_lost_message(ctx,
+		count_lost_message(ctx, conn,
 		    message_queue_pop(&ctx->message_pool, &conn->queue), is_wrong,
 		    loss);
 		is_wrong = false; /* of the oldest message only */

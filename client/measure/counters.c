@@ -201,6 +201,25 @@ counters_map_add_seen(struct counters_map *counters_map, uint32_t connections)
 	return 0;
 }
 
+int
+counters_map_add_targets(struct counters_map *counters_map, uint32_t targets)
+{
+	size_t each =
+	    round_up(histogram_size(&counters_latency_config), COUNTERS_CACHE_LINE);
+	size_t bytes = each * targets * counters_map->count;
+	uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		return -1;
+	counters_map->control_block->targets = memory;
+	counters_map->control_block->targets_bytes = bytes;
+	for (uint32_t i = 0; i < counters_map->count; i++)
+		for (uint32_t t = 0; t < targets; t++, memory += each)
+			counters_map_at(counters_map, i)->targets[t].response =
+			    histogram_init_zeroed(memory, &counters_latency_config);
+	return 0;
+}
+
 /* Waits for a process that is writing a name: it needs a few instructions for that. */
 static bool
 is_named(struct control_block *control_block, int i, const char *name)
@@ -235,6 +254,9 @@ counters_map_close(struct counters_map *counters_map)
 	if (counters_map->control_block && counters_map->control_block->seen != NULL)
 		munmap(counters_map->control_block->seen,
 		    counters_map->control_block->seen_bytes);
+	if (counters_map->control_block && counters_map->control_block->targets != NULL)
+		munmap(counters_map->control_block->targets,
+		    counters_map->control_block->targets_bytes);
 	if (counters_map->control_block)
 		munmap(counters_map->control_block, counters_map->total_bytes);
 	counters_map->control_block = NULL;

@@ -125,6 +125,10 @@ struct counters_address {
  * failed here. */
 struct counters_target {
 	counters_value established;
+	/* Of several targets each: measured messages, and their response latency (NULL:
+	 * there is one target). */
+	counters_value verified, wrong, lost;
+	struct histogram *response;
 	counters_value failed[CONNECT_FAILURE_COUNT];
 	_Atomic int last_errno; /* of the last failure; 0: none */
 	struct counters_address addresses[PLAN_TARGET_ADDRESSES_MAX];
@@ -135,7 +139,8 @@ struct counters_losses {
 	counters_value connections, messages;
 	counters_value silent_min_ns, silent_max_ns; /* since the last received byte */
 	counters_value age_min_ns, age_max_ns;       /* since it was established */
-	counters_value first_ns, last_ns;            /* CLOCK_MONOTONIC */
+	counters_value silent_sum_ns, age_sum_ns;
+	counters_value first_ns, last_ns; /* CLOCK_MONOTONIC */
 };
 
 /* One of the first wrong answers. Complete once `mismatches` counts it. */
@@ -315,6 +320,8 @@ struct control_block {
 	/* By index in this rank, each written by its load process; NULL: none. */
 	struct counters_seen *seen;
 	size_t seen_bytes;
+	void *targets; /* histograms of the targets; NULL: none */
+	size_t targets_bytes;
 	uint64_t started_at_ns; /* CLOCK_REALTIME at start_ns */
 	uint32_t slots;
 };
@@ -334,6 +341,11 @@ void counters_map_close(struct counters_map *counters_map);
 /* Maps control_block->seen for that many connections, before the fork. 0, or -1 with
  * errno. */
 int counters_map_add_seen(struct counters_map *counters_map, uint32_t connections)
+    __attribute__((warn_unused_result));
+
+/* Maps a histogram for each target in each process, before the fork. 0, or -1 with
+ * errno. */
+int counters_map_add_targets(struct counters_map *counters_map, uint32_t targets)
     __attribute__((warn_unused_result));
 
 /* The index of a server by its name, which is added if it is new; -1 if there is no

@@ -100,6 +100,11 @@ chart_line(const struct chart *chart, const struct chart_point *points, size_t c
 	char command = 'M';
 	if (count == 0)
 		return;
+	if (count == 1) {
+		if (!isnan(points[0].y))
+			chart_circle(chart, points[0], series, false);
+		return;
+	}
 	fprintf(chart->file, "<path class=\"line s%d%s\" d=\"", series,
 	    dashed ? " dashed" : "");
 	for (size_t i = 0; i < count; i++) {
@@ -111,8 +116,7 @@ chart_line(const struct chart *chart, const struct chart_point *points, size_t c
 		    to_y(chart, points[i].y));
 		command = 'L';
 	}
-	/* Makes a single point visible. */
-	fputs(count == 1 ? "h.1\"/>\n" : "\"/>\n", chart->file);
+	fputs("\"/>\n", chart->file);
 }
 
 void
@@ -135,6 +139,14 @@ chart_key(FILE *file, const char *const *names, size_t count)
 			    "<span><svg viewBox=\"0 0 18 8\" aria-hidden=\"true\"><path class=\"line s%zu\" d=\"M1 4L17 4\"/></svg>%s</span>",
 			    i, names[i]);
 	fputs("</div>\n", file);
+}
+
+void
+chart_circle(const struct chart *chart, struct chart_point at, int series, bool is_bad)
+{
+	fprintf(chart->file,
+	    "<circle class=\"point s%d%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/>\n", series,
+	    is_bad ? " failed" : "", to_x(chart, at.x), to_y(chart, at.y));
 }
 
 void

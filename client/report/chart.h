@@ -48,6 +48,10 @@ void chart_key(FILE *file, const char *const *names, size_t count);
 /* A mark on the x axis with a text that a browser shows beside it. */
 void chart_event(const struct chart *chart, double x, const char *text);
 
+/* A circle; `is_bad`: in the colour of failures. */
+void chart_circle(
+    const struct chart *chart, struct chart_point at, int series, bool is_bad);
+
 /* The area between two lines of the same number of points. */
 void chart_band(const struct chart *chart, const struct chart_point *low,
     const struct chart_point *high, size_t count, int series);

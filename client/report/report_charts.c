@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
@@ -156,6 +157,17 @@ mark_counts(const struct chart *chart)
 }
 
 static void
+mark_loads(const struct chart *chart)
+{
+	double step = chart_step(&chart->x);
+	char text[UNITS_TEXT_MAX], label[UNITS_TEXT_MAX + 2];
+	for (int i = 0; step * i <= chart->x.high * 1.0001; i++) {
+		snprintf(label, sizeof(label), "%s/s", format_count(step * i, text));
+		chart_mark_x(chart, step * i, label);
+	}
+}
+
+static void
 mark_seconds(const struct chart *chart)
 {
 	double step = chart_step(&chart->x);
@@ -301,7 +313,9 @@ struct time_chart {
 	figure_function *figures[LINES_MAX];
 	const char *names[LINES_MAX];
 	bool is_latency;
+	size_t shown_above_0; /* index of a line without which 0 is meant */
 };
+#define NO_LINE LINES_MAX
 
 static void
 draw_seconds(
@@ -315,7 +329,8 @@ draw_seconds(
 	for (size_t f = 0; f < what->count; f++)
 		for (size_t i = sample_series(&series, what->figures[f], points); i > 0;
 		     i--) {
-			if (isnan(points[i - 1].y))
+			if (isnan(points[i - 1].y) ||
+			    (f == what->shown_above_0 && points[i - 1].y == 0))
 				continue;
 			low = fmin(low, points[i - 1].y);
 			high = fmax(high, points[i - 1].y);
@@ -347,23 +362,89 @@ write_seconds(const struct result *result, FILE *file)
 {
 	static const struct time_chart charts[] = {
 		{ "Rate over time", " loss", 2, { rate_of, lost_of },
-		    { "verified/s", "lost or wrong/s" }, false },
+		    { "verified/s", "lost or wrong/s" }, false, 1 },
 		{ "Response latency over time", "", 4,
 		    { p50_of, p90_of, p99_of, max_of }, { "p50", "p90", "p99", "max" },
-		    true },
-		{ "Open connections", "", 1, { open_of }, { "open" }, false },
+		    true, NO_LINE },
+		{ "Open connections", "", 1, { open_of }, { "open" }, false, NO_LINE },
 	};
 	struct chart chart = { .file = file };
 	for (size_t i = 0; i < sizeof(charts) / sizeof(charts[0]); i++)
 		draw_seconds(&charts[i], result, &chart);
 }
 
+static int
+by_load(const void *a, const void *b)
+{
+	const struct result_search_step *const *x = a, *const *y = b;
+	return (*x)->achieved < (*y)->achieved ? -1 : (*x)->achieved > (*y)->achieved;
+}
+
+enum { CURVES = 2 };
+
+static uint64_t
+curve_of(const struct result_search_step *step, size_t which)
+{
+	return which == 0 ? step->p50_ns : step->p99_ns;
+}
+
+static void
+draw_curve(const struct chart *chart, const struct result_search_step **steps,
+    size_t count, size_t which)
+{
+	struct chart_point *points = xcalloc(count, sizeof(points[0]));
+	for (size_t i = 0; i < count; i++) {
+		uint64_t ns = curve_of(steps[i], which);
+		points[i] = (struct chart_point){ steps[i]->achieved,
+			ns == UINT64_MAX ? NAN : (double)ns };
+	}
+	chart_line(chart, points, count, (int)which, false);
+	for (size_t i = 0; i < count; i++)
+		if (!isnan(points[i].y))
+			chart_circle(chart, points[i], (int)which,
+			    strcmp(steps[i]->outcome, "failed") == 0);
+	free(points);
+}
+
 /* How the latency grows with the load: the steps of --search. */
 static void
 write_search_curve(const struct result *result, FILE *file)
 {
-	(void)result;
-	(void)file;
+	static const char *const all[CURVES] = { "p50", "p99" };
+	const char *names[CURVES] = { NULL };
+	size_t count = result->search_step_count;
+	struct chart chart = { .file = file };
+	double low = 1e18, high = 0, most = 0;
+	if (count == 0)
+		return;
+	const struct result_search_step **steps = xcalloc(count, sizeof(steps[0]));
+	for (size_t i = 0; i < count; i++) {
+		steps[i] = &result->search_steps[i];
+		most = fmax(most, steps[i]->achieved);
+		for (size_t c = 0; c < CURVES; c++) {
+			if (curve_of(steps[i], c) == UINT64_MAX)
+				continue;
+			names[c] = all[c];
+			low = fmin(low, (double)curve_of(steps[i], c));
+			high = fmax(high, (double)curve_of(steps[i], c));
+		}
+	}
+	qsort(steps, count, sizeof(steps[0]), by_load);
+	chart.x = chart_round(0, most, false);
+	chart.y = chart_round(fmax(low, 100), high, true);
+	open_panel("Latency against load", "", names, CURVES, file);
+	chart_open(&chart, "Latency against load");
+	mark_durations(&chart);
+	mark_loads(&chart);
+	for (size_t c = CURVES; c > 0; c--)
+		if (names[c - 1] != NULL)
+			draw_curve(&chart, steps, count, c - 1);
+	chart_close(&chart);
+	fputs(
+	    "<p class=\"dim\">Response latency of each step at the rate that it achieved; filled: the step failed.</p>\n",
+	    file);
+	close_panel(file);
+	free(steps);
 }
 
 void

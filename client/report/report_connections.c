@@ -11,7 +11,7 @@
 /* Unacknowledged bytes this young may still be on their way. */
 #define ACKNOWLEDGEMENT_NS (200 * NS_PER_MS)
 #define WAIT_SHARE_SHOWN 0.01 /* of the time of all connections */
-#define RANGE_MAX (2 * UNITS_TEXT_MAX + 8)
+#define ALIKE_NS 5e6          /* times that differ by this much are alike */
 
 const char *
 report_connections_close(const struct result *result, char *out)
@@ -100,18 +100,49 @@ report_connections_address(const struct result_address *address, char *out)
 	return out;
 }
 
-/* "3 s", or "2.9 s to 3.1 s". */
-static const char *
-format_range(uint64_t min_ns, uint64_t max_ns, char *out)
+/* Times of several connections. */
+struct times {
+	uint64_t min_ns, max_ns, sum_ns, count;
+};
+
+/* The unit in which a time is shown, and its digits after the point. */
+static double
+unit_of(double ns, const char **ret_name, int *ret_digits)
 {
-	char low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
-	units_show_duration(min_ns, low);
-	units_show_duration(max_ns, high);
-	if (strcmp(low, high) == 0)
-		snprintf(out, RANGE_MAX, "%s", low);
+	double unit = ns < 1e6 ? 1e3 : ns < 1e9 ? 1e6 : 1e9;
+	double value = ns / unit;
+	*ret_name = ns < 1e6 ? "us" : ns < 1e9 ? "ms" : "s";
+	*ret_digits = value < 10 ? 2 : value < 100 ? 1 : 0;
+	return unit;
+}
+
+/* Whether the mean stands for all of them. */
+static bool
+are_alike(const struct times *times, double mean_ns)
+{
+	return (double)(times->max_ns - times->min_ns) <= mean_ns / 10 + ALIKE_NS;
+}
+
+/* "3.00 s" of one, "each after 3.00 s idle (3.00 to 3.01)" of several alike, else
+ * "after 0.20 to 3.01 s idle (mean 1.70)"; `what` is "idle". */
+static void
+add_times(struct report_line *line, const char *before, const struct times *times,
+    const char *what)
+{
+	double mean = times->sum_ns > 0 ? (double)times->sum_ns / (double)times->count
+					: (double)times->max_ns;
+	const char *name;
+	int digits;
+	double unit = unit_of(mean, &name, &digits);
+	double low = (double)times->min_ns / unit, high = (double)times->max_ns / unit;
+	if (times->count == 1)
+		report_line_add(line, "%s%.*f %s %s", before, digits, high, name, what);
+	else if (are_alike(times, mean))
+		report_line_add(line, "each %s%.*f %s %s (%.*f to %.*f)", before,
+		    digits, mean / unit, name, what, digits, low, digits, high);
 	else
-		snprintf(out, RANGE_MAX, "%s to %s", low, high);
-	return out;
+		report_line_add(line, "%s%.*f to %.*f %s %s (mean %.*f)", before,
+		    digits, low, digits, high, name, what, digits, mean / unit);
 }
 
 static const char *
@@ -137,23 +168,23 @@ const char *
 report_connections_losses(const struct result_losses *losses, char *out)
 {
 	struct report_line line = report_line_start(out);
-	char number[UNITS_TEXT_MAX], range[RANGE_MAX];
+	char number[UNITS_TEXT_MAX];
+	const struct times silent = { losses->silent_min_ns, losses->silent_max_ns,
+		losses->silent_sum_ns, losses->connections };
+	const struct times age = { losses->age_min_ns, losses->age_max_ns,
+		losses->age_sum_ns, losses->connections };
 	report_line_add(&line, "%s connection%s %s",
 	    units_show_count(losses->connections, number),
 	    report_line_plural(losses->connections), verb_of(losses->why));
-	line.separator = " ";
-	if (losses->was_idle && !is_mismatch(losses->why))
-		report_line_add(&line, "while idle");
-	else if (!losses->was_idle)
+	line.separator = losses->connections > 1 && losses->was_idle ? ", " : " ";
+	if (!losses->was_idle)
 		report_line_add(&line, "with %s message%s in flight",
 		    units_show_count(losses->messages, number),
 		    report_line_plural(losses->messages));
-	line.separator = ": ";
 	if (!is_mismatch(losses->why))
-		report_line_add(&line, "nothing received for %s",
-		    format_range(losses->silent_min_ns, losses->silent_max_ns, range));
-	report_line_add(&line, "%s after the connect",
-	    format_range(losses->age_min_ns, losses->age_max_ns, range));
+		add_times(
+		    &line, "after ", &silent, losses->was_idle ? "idle" : "of silence");
+	add_times(&line, "", &age, "after the connect");
 	line.separator = "; ";
 	if (strcmp(losses->first_at, losses->last_at) != 0)
 		report_line_add(

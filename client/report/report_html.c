@@ -189,8 +189,7 @@ write_servers(const struct result *result, FILE *file)
 		return;
 	fputs("<h2>Servers</h2>\n<div id=\"servers\">\n", file);
 	write_line(file, report_servers_translation(result, line));
-	for (size_t i = 0; i < result->server_count; i++)
-		write_line(file, report_servers_server(result, i, line));
+	report_tables_servers(result, file);
 	write_line(file, spread);
 	fputs("</div>\n", file);
 }
@@ -237,6 +236,20 @@ write_connections(const struct result *result, FILE *file)
 }
 
 static void
+write_lost_connection(const struct result_lost_connection *lost, FILE *file)
+{
+	char line[REPORT_LINE_MAX];
+	fputs("<p>", file);
+	chart_text(file, report_connections_lost(lost, line));
+	fputs("<br>\n", file);
+	chart_text(file, report_connections_outstanding(lost, line));
+	if (lost->waiting[0] != '\0')
+		fputs("<br>\n", file);
+	chart_text(file, lost->waiting);
+	fputs("</p>\n", file);
+}
+
+static void
 write_lost_connections(const struct result *result, FILE *file)
 {
 	char line[REPORT_LINE_MAX];
@@ -252,19 +265,14 @@ write_lost_connections(const struct result *result, FILE *file)
 		fputs("</ul>\n", file);
 	if (result->lost_connection_count == 0)
 		return;
-	fputs("<h2>First lost connections</h2>\n", file);
-	for (size_t i = 0; i < result->lost_connection_count; i++) {
-		const struct result_lost_connection *lost =
-		    &result->lost_connections[i];
-		fputs("<p>", file);
-		chart_text(file, report_connections_lost(lost, line));
-		fputs("<br>\n", file);
-		chart_text(file, report_connections_outstanding(lost, line));
-		if (lost->waiting[0] != '\0')
-			fputs("<br>\n", file);
-		chart_text(file, lost->waiting);
-		fputs("</p>\n", file);
-	}
+	for (size_t i = 0; i < result->lost_connection_count; i++)
+		if (report_connections_is_example(result, i))
+			write_lost_connection(&result->lost_connections[i], file);
+	fprintf(file, "<details><summary>The first %zu lost connections</summary>\n",
+	    result->lost_connection_count);
+	for (size_t i = 0; i < result->lost_connection_count; i++)
+		write_lost_connection(&result->lost_connections[i], file);
+	fputs("</details>\n", file);
 }
 
 void

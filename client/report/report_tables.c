@@ -10,6 +10,17 @@
 
 #define TOO_FEW "<td class=\"dim\" title=\"too few samples\">?</td>"
 
+/* UINT64_MAX: not known. */
+static void
+write_time(uint64_t ns, FILE *file)
+{
+	char text[UNITS_TEXT_MAX];
+	if (ns == UINT64_MAX)
+		fputs(TOO_FEW, file);
+	else
+		fprintf(file, "<td>%s</td>", units_show_duration(ns, text));
+}
+
 /* A key of the plan becomes words: "duration_ns" becomes "duration". */
 static void
 row(FILE *file, const char *name, const char *value)
@@ -121,13 +132,17 @@ report_tables_search(const struct result *result, FILE *file)
 	if (result->search_step_count == 0)
 		return;
 	fputs(
-	    "<h2>Search</h2>\n<div class=\"scroll\"><table><tr><th>planned/s</th><th>achieved/s</th><th>outcome</th><th>trust</th></tr>\n",
+	    "<h2>Search</h2>\n<div class=\"scroll\"><table id=\"search\"><tr><th scope=\"col\">planned/s</th><th scope=\"col\">achieved/s</th><th scope=\"col\">p50</th><th scope=\"col\">p99</th><th scope=\"col\">max</th><th scope=\"col\">outcome</th><th scope=\"col\">trust</th></tr>\n",
 	    file);
 	for (size_t i = 0; i < result->search_step_count; i++) {
 		const struct result_search_step *step = &result->search_steps[i];
-		fprintf(file, "<tr><td>%s</td><td>%s</td><td>",
+		fprintf(file, "<tr><th scope=\"row\">%s</th><td>%s</td>",
 		    units_show_count(result_whole(step->rate), rate),
 		    units_show_count(result_whole(step->achieved), achieved));
+		write_time(step->p50_ns, file);
+		write_time(step->p99_ns, file);
+		write_time(step->max_ns, file);
+		fputs("<td>", file);
 		chart_text(file, step->outcome);
 		fputs("</td><td>", file);
 		chart_text(file, step->verdict);
@@ -172,51 +187,76 @@ report_tables_ranks(const struct result *result, FILE *file)
 	fputs("</table></div>\n", file);
 }
 
-/* Name, connections, messages, lost, p50 and p99 of a target or server. */
+/* A row about a target or server. */
+struct place {
+	const char *name;
+	uint64_t connections, messages, lost;
+	uint64_t p50_ns, p99_ns; /* UINT64_MAX: not known */
+};
+
 static void
-write_place(const struct result *result, const char *name, uint64_t connections,
-    uint64_t messages, uint64_t lost, int which, FILE *file)
+write_place(const struct place *place, FILE *file)
 {
 	char text[UNITS_TEXT_MAX];
 	fputs("<tr><th scope=\"row\">", file);
-	chart_text(file, name);
-	fprintf(file, "</th><td>%s</td>", units_show_count(connections, text));
-	fprintf(file, "<td>%s</td>", units_show_count(messages, text));
-	fprintf(file, "<td%s>%s</td>", lost > 0 ? " class=\"bad\"" : "",
-	    units_show_count(lost, text));
-	for (size_t i = 0; i < 2; i++) {
-		struct percentile_interval c = { .known = false };
-		if (which >= 0)
-			c = result_percentile(
-			    result, (enum latency_kind)which, i == 0 ? 50 : 99);
-		if (c.known)
-			fprintf(
-			    file, "<td>%s</td>", units_show_duration(c.value, text));
-		else
-			fputs(TOO_FEW, file);
-	}
+	chart_text(file, place->name);
+	fprintf(file, "</th><td>%s</td>", units_show_count(place->connections, text));
+	fprintf(file, "<td>%s</td>", units_show_count(place->messages, text));
+	fprintf(file, "<td%s>%s</td>", place->lost > 0 ? " class=\"bad\"" : "",
+	    units_show_count(place->lost, text));
+	write_time(place->messages > 0 ? place->p50_ns : UINT64_MAX, file);
+	write_time(place->messages > 0 ? place->p99_ns : UINT64_MAX, file);
 	fputs("</tr>\n", file);
 }
 
 static void
-open_places(const char *title, const char *id, const char *what, FILE *file)
+open_places(const char *id, const char *what, FILE *file)
 {
 	fprintf(file,
-	    "<h2>%s</h2>\n<div class=\"scroll\"><table id=\"%s\"><tr><th scope=\"col\">%s</th><th scope=\"col\">connections</th><th scope=\"col\">messages</th><th scope=\"col\">lost</th><th scope=\"col\">p50</th><th scope=\"col\">p99</th></tr>\n",
-	    title, id, what);
+	    "<div class=\"scroll\"><table id=\"%s\"><tr><th scope=\"col\">%s</th><th scope=\"col\">connections</th><th scope=\"col\">messages</th><th scope=\"col\">lost</th><th scope=\"col\">p50</th><th scope=\"col\">p99</th></tr>\n",
+	    id, what);
 }
 
 void
 report_tables_targets(const struct result *result, FILE *file)
 {
-	open_places("Targets", "targets", "target", file);
+	fputs("<h2>Targets</h2>\n", file);
+	open_places("targets", "target", file);
 	for (size_t i = 0; i < result->target_count; i++) {
 		const struct result_target *t = &result->targets[i];
-		bool is_only = result->target_count == 1;
-		write_place(result, t->name, t->established,
-		    is_only ? result->messages.verified : 0,
-		    is_only ? result_lost(&result->messages) : 0,
-		    is_only ? LATENCY_RESPONSE : -1, file);
+		const struct place place = { t->name, t->established, t->verified,
+			t->lost, t->p50_ns, t->p99_ns };
+		write_place(&place, file);
+	}
+	fputs("</table></div>\n", file);
+}
+
+/* The latency of a server is that of the step with its name. */
+static uint64_t
+server_percentile(const struct result *result, const char *name, double percentile)
+{
+	for (size_t i = 0; i < result->step_count; i++) {
+		if (strcmp(result->steps[i], name) != 0)
+			continue;
+		struct percentile_interval found = result_percentile(
+		    result, (enum latency_kind)(LATENCY_STEP_FIRST + i), percentile);
+		return found.known ? found.value : UINT64_MAX;
+	}
+	return UINT64_MAX;
+}
+
+void
+report_tables_servers(const struct result *result, FILE *file)
+{
+	if (result->server_count == 0)
+		return;
+	open_places("server_instances", "server", file);
+	for (size_t i = 0; i < result->server_count; i++) {
+		const struct result_server *s = &result->servers[i];
+		const struct place place = { s->name, s->connections, s->messages,
+			s->lost, server_percentile(result, s->name, 50),
+			server_percentile(result, s->name, 99) };
+		write_place(&place, file);
 	}
 	fputs("</table></div>\n", file);
 }

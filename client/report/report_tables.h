@@ -15,6 +15,8 @@ void report_tables_search(const struct result *result, FILE *file);
 void report_tables_latencies(const struct result *result, FILE *file);
 /* A row for each target. */
 void report_tables_targets(const struct result *result, FILE *file);
+/* A row for each server that answers of whoami name; without a heading. */
+void report_tables_servers(const struct result *result, FILE *file);
 void report_tables_ranks(const struct result *result, FILE *file);
 void report_tables_plan(const struct result *result, FILE *file);
 void report_tables_host(const struct result *result, FILE *file);

@@ -7,12 +7,19 @@
 
 #include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
+#include "lib/xmalloc.h"
 #include "client/report/report_connections.h"
 #include "client/report/report_servers.h"
 #include "client/report/report_summary.h"
 #include "client/report/report_tls.h"
+#include "client/report/text_layout.h"
+#include "client/result/verdict.h"
 
 #define LABEL "  %-12s " /* before each line of the report */
+#define TARGET_NAME_WIDTH 26
+#define LATENCY_NAME_WIDTH 11
+#define LATENCY_LABEL "  %-11s" /* before a row of the table of latencies */
+#define BYTES_SHOWN 16          /* in a line */
 #define MISMATCHES_SHOWN 8
 #define TARGETS_SHOWN 8
 #define ADDRESSES_SHOWN 16
@@ -55,6 +62,20 @@ print_plan(const struct result *result, FILE *file)
 	else
 		fprintf(file, "\n" LABEL "%s; framing %s, expect %s\n", "",
 		    plan->message, plan->framing, plan->expect);
+}
+
+static void
+print_head(const struct result *result, FILE *file)
+{
+	const char *host = result->host.hostname;
+	char start[UNITS_TEXT_MAX], duration[UNITS_TEXT_MAX];
+	fprintf(file, LABEL "%s, %s%s%s, yodel %s\n", "run",
+	    units_format_time(result->started_at_ns, 0, start),
+	    units_show_duration(result_whole(result->elapsed_s * 1e9), duration),
+	    host != NULL && host[0] != '\0' ? " on " : "", host != NULL ? host : "",
+	    result->version);
+	if (result->command[0] != '\0')
+		fprintf(file, LABEL "%s\n", "command", result->command);
 }
 
 static void
@@ -133,6 +154,35 @@ print_targets(const struct result *result, FILE *file)
 	if (shown > TARGETS_SHOWN)
 		fprintf(file, LABEL "... %zu more in the JSON result\n", "",
 		    shown - TARGETS_SHOWN);
+}
+
+static const char *
+format_known(uint64_t ns, uint64_t messages, char *buffer)
+{
+	return ns == UINT64_MAX || messages == 0 ? NOT_KNOWN
+						 : units_show_duration(ns, buffer);
+}
+
+/* A row for each of several targets. */
+static void
+print_target_table(const struct result *result, FILE *file)
+{
+	char connections[UNITS_TEXT_MAX], messages[UNITS_TEXT_MAX],
+	    lost[UNITS_TEXT_MAX], p50[UNITS_TEXT_MAX], p99[UNITS_TEXT_MAX];
+	if (result->target_count < 2)
+		return;
+	fprintf(file, "\n  %-26s%12s%13s%9s%9s%9s\n", "target", "connections",
+	    "messages", "lost", "p50", "p99");
+	for (size_t i = 0; i < result->target_count; i++) {
+		const struct result_target *t = &result->targets[i];
+		bool is_long = strlen(t->name) > TARGET_NAME_WIDTH;
+		if (is_long)
+			fprintf(file, "  %s\n", t->name);
+		fprintf(file, "  %-26s%12s%13s%9s%9s%9s\n", is_long ? "" : t->name,
+		    count(t->established, connections), count(t->verified, messages),
+		    count(t->lost, lost), format_known(t->p50_ns, t->verified, p50),
+		    format_known(t->p99_ns, t->verified, p99));
+	}
 }
 
 /* The addresses of names. */
@@ -279,18 +329,21 @@ print_latency(const struct result *result, enum latency_kind which, FILE *file)
 	bool all_known = true;
 	if (histogram_count(h) == 0)
 		return true;
-	fprintf(file, LABEL "%10s", result_latency_name(result, (int)which, name),
+	const char *shown = result_latency_name(result, (int)which, name);
+	/* A long name of a step has a line of its own. */
+	bool is_long = strlen(shown) > LATENCY_NAME_WIDTH;
+	if (is_long)
+		fprintf(file, "  %s\n", shown);
+	fprintf(file, LATENCY_LABEL "%8s", is_long ? "" : shown,
 	    units_show_duration(histogram_min(h), text));
-	fprintf(
-	    file, "%10s", units_show_duration(result_whole(histogram_mean(h)), text));
 	for (size_t i = 0; i < RESULT_PERCENTILES; i++) {
 		struct percentile_interval c =
 		    result_percentile(result, which, result_percentiles[i]);
 		all_known = all_known && c.known;
-		fprintf(file, "%10s",
+		fprintf(file, "%8s",
 		    c.known ? units_show_duration(c.value, text) : NOT_KNOWN);
 	}
-	fprintf(file, "%10s%14s\n", units_show_duration(histogram_max(h), text),
+	fprintf(file, "%8s%11s\n", units_show_duration(histogram_max(h), text),
 	    count(histogram_count(h), number));
 	return all_known;
 }
@@ -341,8 +394,8 @@ print_latencies(const struct result *result, FILE *file)
 		any = any || histogram_count(result->latency[i]) > 0;
 	if (!any)
 		return;
-	fprintf(file, "\n" LABEL "%10s%10s%10s%10s%10s%10s%10s%10s%14s\n", "latency",
-	    "min", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "max", "count");
+	fprintf(file, "\n" LATENCY_LABEL "%8s%8s%8s%8s%8s%8s%8s%11s\n", "latency",
+	    "min", "p50", "p90", "p99", "p99.9", "p99.99", "max", "count");
 	for (int i = 0; i < result_latency_count(result); i++)
 		all_known =
 		    print_latency(result, (enum latency_kind)i, file) && all_known;
@@ -357,13 +410,17 @@ print_latencies(const struct result *result, FILE *file)
 static void
 print_window(const char *label, const uint8_t *data, uint32_t length, FILE *file)
 {
-	fprintf(file, "    %-9s", label);
-	for (uint32_t i = 0; i < length; i++)
-		fprintf(file, "%02x ", data[i]);
-	fprintf(file, " |");
-	for (uint32_t i = 0; i < length; i++)
-		fputc(data[i] >= 0x20 && data[i] < 0x7f ? data[i] : '.', file);
-	fprintf(file, "|%s\n", length == 0 ? " (nothing)" : "");
+	for (uint32_t at = 0; at == 0 || at < length; at += BYTES_SHOWN) {
+		uint32_t end = at + BYTES_SHOWN < length ? at + BYTES_SHOWN : length;
+		fprintf(file, "    %-9s", at == 0 ? label : "");
+		for (uint32_t i = at; i < end; i++)
+			fprintf(file, "%02x ", data[i]);
+		fprintf(file, "%*s|",
+		    at == 0 ? 1 : (int)(1 + 3 * (at + BYTES_SHOWN - end)), "");
+		for (uint32_t i = at; i < end; i++)
+			fputc(data[i] >= 0x20 && data[i] < 0x7f ? data[i] : '.', file);
+		fprintf(file, "|%s\n", length == 0 ? " (nothing)" : "");
+	}
 }
 
 static void
@@ -426,8 +483,9 @@ print_thresholds(const struct result *result, FILE *file)
 		fputc('\n', file);
 	for (size_t i = 0; i < result->threshold_count; i++) {
 		const struct threshold_outcome *t = &result->thresholds[i];
-		fprintf(file, LABEL "%s: %s (%s)\n", i == 0 ? "thresholds" : "",
-		    t->threshold.text, t->passed ? "passed" : "FAILED",
+		fprintf(file, LABEL "%s: %s" TEXT_END " (%s)\n",
+		    i == 0 ? "thresholds" : "", t->threshold.text,
+		    t->passed ? TEXT_GOOD "passed" : TEXT_BAD "FAILED",
 		    threshold_describe(t, value));
 	}
 }
@@ -449,14 +507,14 @@ print_ranks(const struct result *result, FILE *file)
 	bool all_known = true;
 	if (result->rank_count == 0)
 		return;
-	fprintf(file, "\n" LABEL "%-20s%14s%10s%10s%10s%10s\n", "rank", "host",
-	    "verified", "p50", "p99", "p99.9", "max");
+	fprintf(file, "\n  %-6s%-22s%14s%9s%9s%9s%9s\n", "rank", "host", "verified",
+	    "p50", "p99", "p99.9", "max");
 	for (size_t i = 0; i < result->rank_count; i++) {
 		const struct result_rank *rank = &result->ranks[i];
 		all_known = all_known &&
 		    percentile_interval_is_known(99.9, rank->messages.verified);
-		fprintf(file, "  %-12" PRIu64 " %-20.20s%14s%10s%10s%10s%10s\n",
-		    rank->rank, rank->hostname, count(rank->messages.verified, sent),
+		fprintf(file, "  %-5" PRIu64 " %-22.22s%14s%9s%9s%9s%9s\n", rank->rank,
+		    rank->hostname, count(rank->messages.verified, sent),
 		    format_percentile(rank, 50, rank->p50_ns, p50),
 		    format_percentile(rank, 99, rank->p99_ns, p99),
 		    format_percentile(rank, 99.9, rank->p999_ns, p999),
@@ -492,18 +550,29 @@ static void
 print_trust(const struct result *result, FILE *file)
 {
 	const struct result_trust *trust = &result->trust;
-	fprintf(file, "\n" LABEL "%s\n", "trust", result_verdict_names[trust->verdict]);
+	static const char *const marks[] = { TEXT_GOOD, TEXT_WARN, TEXT_BAD };
+	fprintf(file, "\n" LABEL "%s%s" TEXT_END "\n", "trust", marks[trust->verdict],
+	    result_verdict_names[trust->verdict]);
 	for (size_t i = 0; i < trust->reason_count; i++)
 		fprintf(file, LABEL "- %s\n", "", trust->reasons[i]);
 }
 
-void
-report_text(const struct result *result, FILE *file)
+static void
+print_outcome(const struct result *result, FILE *file)
 {
 	char outcome[REPORT_SUMMARY_MAX];
+	fprintf(file, "\n  %s%s" TEXT_END "\n",
+	    verdict_exit_status(result) == 0 ? TEXT_GOOD : TEXT_BAD,
+	    report_summary(result, outcome));
+}
+
+static void
+print_all(const struct result *result, FILE *file)
+{
 	if (report_summary_has_damage(result))
 		print_faults(result, file);
 	print_plan(result, file);
+	print_head(result, file);
 	print_labels(result, file);
 	print_connections(result, file);
 	print_targets(result, file);
@@ -521,8 +590,23 @@ report_text(const struct result *result, FILE *file)
 	print_lost_connections(result, file);
 	print_mismatches(result, file);
 	print_latencies(result, file);
+	print_target_table(result, file);
 	print_ranks(result, file);
 	print_thresholds(result, file);
 	print_trust(result, file);
-	fprintf(file, "\n  %s\n", report_summary(result, outcome));
+	print_outcome(result, file);
+}
+
+void
+report_text(const struct result *result, FILE *file)
+{
+	const struct text_layout layout = text_layout_of(file);
+	char *text = NULL;
+	size_t size;
+	FILE *out = xmalloc_check(open_memstream(&text, &size));
+	print_all(result, out);
+	if (fclose(out) != 0)
+		xmalloc_fail();
+	text_layout_write(&layout, text, file);
+	free(text);
 }

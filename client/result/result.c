@@ -131,6 +131,27 @@ result_trust_add(
 		trust->verdict = verdict;
 }
 
+static uint64_t
+known_percentile(const struct result *result, double percentile)
+{
+	struct percentile_interval found =
+	    result_percentile(result, LATENCY_RESPONSE, percentile);
+	return found.known ? found.value : UINT64_MAX;
+}
+
+void
+result_fill_single_target(struct result *result)
+{
+	if (result->target_count != 1)
+		return;
+	struct result_target *target = &result->targets[0];
+	target->verified = result->messages.verified;
+	target->wrong = result->messages.wrong;
+	target->lost = result_lost(&result->messages);
+	target->p50_ns = known_percentile(result, 50);
+	target->p99_ns = known_percentile(result, 99);
+}
+
 static int
 by_time(const void *a, const void *b)
 {

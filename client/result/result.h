@@ -92,7 +92,9 @@ struct result_target {
 	char *name;
 	uint64_t established;
 	uint64_t failed[CONNECT_FAILURE_COUNT];
-	char *last_error; /* "" if no connect failed */
+	char *last_error;               /* "" if no connect failed */
+	uint64_t verified, wrong, lost; /* measured messages */
+	uint64_t p50_ns, p99_ns;        /* response; UINT64_MAX: not known */
 };
 
 /* One address of a target. */
@@ -112,7 +114,8 @@ struct result_losses {
 	uint64_t connections, messages;
 	uint64_t silent_min_ns, silent_max_ns; /* since the last received byte */
 	uint64_t age_min_ns, age_max_ns;       /* since it was established */
-	char *first_at, *last_at;              /* same format as lost_connections */
+	uint64_t silent_sum_ns, age_sum_ns;
+	char *first_at, *last_at; /* same format as lost_connections */
 };
 
 /* One of the first RESULT_LOST_MAX connections that were lost. */
@@ -222,9 +225,10 @@ struct result_rank {
 
 /* One run of --search. */
 struct result_search_step {
-	double rate, achieved; /* messages per second */
-	double value;          /* of the threshold's figure; NAN: infinite */
-	char *outcome;         /* passed, failed or unknown */
+	double rate, achieved;           /* messages per second */
+	double value;                    /* of the threshold's figure; NAN: infinite */
+	uint64_t p50_ns, p99_ns, max_ns; /* response; UINT64_MAX: not known */
+	char *outcome;                   /* passed, failed or unknown */
 	char *verdict;
 };
 
@@ -349,6 +353,8 @@ const char *result_latency_name(const struct result *result, int which, char *bu
 /* The latency of a threshold; -1: a step that this result does not have. */
 int result_threshold_latency(
     const struct result *result, const struct threshold *threshold);
+/* A single target has the messages and latencies of the whole. */
+void result_fill_single_target(struct result *result);
 void result_lost_connections_sort(struct result *result); /* by time */
 
 /* Adds a reason; the verdict becomes the worst of all. */

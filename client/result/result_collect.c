@@ -9,6 +9,7 @@
 #include "lib/clock.h"
 #include "lib/printable.h"
 #include "lib/resources.h"
+#include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
 #include "lib/xmalloc.h"
 #include "net/connect.h"
@@ -257,6 +258,36 @@ collect_lost_connections(const struct counters *counters, struct result *ret)
 	}
 }
 
+static uint64_t
+percentile_of(const struct histogram *response, double percentile)
+{
+	return percentile_interval_is_known(percentile, histogram_count(response))
+	    ? histogram_percentile(response, percentile)
+	    : UINT64_MAX;
+}
+
+/* Messages and latencies, if there are several targets. */
+static void
+collect_target_messages(
+    const struct counters_map *counters_map, uint32_t index, struct result_target *ret)
+{
+	struct histogram *response =
+	    xmalloc_check(histogram_create(&counters_latency_config));
+	for (uint32_t i = 0; i < counters_map->count; i++) {
+		const struct counters_target *from =
+		    &counters_map_at(counters_map, i)->targets[index];
+		ret->verified += counters_get(&from->verified);
+		ret->wrong += counters_get(&from->wrong);
+		ret->lost += counters_get(&from->lost);
+		if (from->response != NULL &&
+		    histogram_add(response, from->response) < 0)
+			abort(); /* both have counters_latency_config */
+	}
+	ret->p50_ns = percentile_of(response, 50);
+	ret->p99_ns = percentile_of(response, 99);
+	free(response);
+}
+
 static void
 collect_targets(const struct plan *plan, const struct counters_map *counters_map,
     struct result *ret)
@@ -275,6 +306,7 @@ collect_targets(const struct plan *plan, const struct counters_map *counters_map
 				target->failed[f] += counters_get(&from->failed[f]);
 			error = last != 0 ? last : error;
 		}
+		collect_target_messages(counters_map, t, target);
 		target->name = xstrdup(plan->targets[t].text);
 		target->last_error = error_text(&plan->targets[t].addresses[0], error);
 	}
@@ -343,6 +375,8 @@ add_losses(struct counters_losses *to, const struct counters_losses *from)
 	}
 	counters_add(&to->connections, counters_get(&from->connections));
 	counters_add(&to->messages, counters_get(&from->messages));
+	counters_add(&to->silent_sum_ns, counters_get(&from->silent_sum_ns));
+	counters_add(&to->age_sum_ns, counters_get(&from->age_sum_ns));
 }
 
 static void
@@ -366,6 +400,8 @@ collect_losses(const struct counters_map *counters_map, struct result *ret)
 			.silent_max_ns = sum.silent_max_ns,
 			.age_min_ns = sum.age_min_ns,
 			.age_max_ns = sum.age_max_ns,
+			.silent_sum_ns = sum.silent_sum_ns,
+			.age_sum_ns = sum.age_sum_ns,
 			.first_at = format_monotonic(sum.first_ns),
 			.last_at = format_monotonic(sum.last_ns),
 		};
@@ -558,6 +594,7 @@ result_collect(const struct plan *plan, const struct counters_map *counters_map,
 	collect_precision(sampler, ret);
 	collect_host(sampler, &ret->host);
 	collect_thresholds(plan, ret);
+	result_fill_single_target(ret);
 	client_delay_collect(counters_map, ret);
 	verdict_evaluate(ret);
 }

@@ -253,6 +253,12 @@ add_targets(struct result *into, const struct result *from)
 	for (size_t i = 0; i < from->target_count; i++) {
 		const struct result_target *other = &from->targets[i];
 		struct result_target *target = find_target(into, other->name);
+		/* Percentiles do not add. */
+		bool is_only = other->verified == 0 || target->verified == 0;
+		const struct result_target *known =
+		    target->verified == 0 ? other : target;
+		target->p50_ns = is_only ? known->p50_ns : UINT64_MAX;
+		target->p99_ns = is_only ? known->p99_ns : UINT64_MAX;
 		json_record_add(result_target_fields, target, other);
 		if (other->last_error[0] == '\0')
 			continue;
@@ -543,6 +549,7 @@ result_merge(struct result *into, const struct result *from, char *error)
 	 */
 	result_ledger_clear(into);
 	result_client_delays_clear(into);
+	result_fill_single_target(into);
 	/* Rows of 100 ms of several hosts do not begin together. */
 	into->tenth_count = 0;
 	return 0;

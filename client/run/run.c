@@ -93,6 +93,20 @@ run_load(struct run_context *run_context, struct result *ret)
 	return 0;
 }
 
+/* Shared memory that only some runs need. 0, or -1 with errno. */
+static int
+add_maps(struct run_context *run_context)
+{
+	const struct plan *plan = &run_context->plan;
+	if (plan_expects_whoami(plan) &&
+	    counters_map_add_seen(&run_context->counters_map, plan->rank_connections) <
+		0)
+		return -1;
+	return plan->target_count < 2
+	    ? 0
+	    : counters_map_add_targets(&run_context->counters_map, plan->target_count);
+}
+
 static int
 run_with_counters(struct run_context *run_context, struct result *ret)
 {
@@ -102,9 +116,7 @@ run_with_counters(struct run_context *run_context, struct result *ret)
 		plan_expects_whoami(plan) ? COUNTERS_SERVERS_MAX
 					  : plan->conversation.step_name_count) < 0)
 		return log_system_error("cannot map the counters");
-	if (plan_expects_whoami(plan) &&
-	    counters_map_add_seen(&run_context->counters_map, plan->rank_connections) <
-		0) {
+	if (add_maps(run_context) < 0) {
 		counters_map_close(&run_context->counters_map);
 		return log_system_error("cannot map the counters");
 	}

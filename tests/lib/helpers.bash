@@ -16,6 +16,8 @@ FAULTY_SERVER=$BATS_TEST_DIRNAME/lib/faulty_server.py
 export YODELD YODEL INDEPENDENT_CLIENT FAULTY_SERVER
 # A small quarantine: freed memory that AddressSanitizer keeps would look like growth.
 export ASAN_OPTIONS=quarantine_size_mb=1:${ASAN_OPTIONS-}
+# Reports are not folded, so that tests find their sentences.
+export COLUMNS=1000
 PYTHONDONTWRITEBYTECODE=1
 export PYTHONDONTWRITEBYTECODE
 

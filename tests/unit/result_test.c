@@ -296,5 +296,6 @@ main(void)
 #undef RUN
 	};
 
+	setenv("COLUMNS", "1000", 1); /* lines are not folded */
 	return cmocka_run_group_tests_name("result", tests, NULL, NULL);
 }

@@ -1,0 +1,32 @@
+/*
+ * text_layout.h - lays out a text report for its reader: folds long lines at spaces,
+ * and colours what is marked.
+ *
+ * Marks are control characters, which no text of a report contains otherwise. They take
+ * no room. On anything but a terminal they are left out, as with NO_COLOR
+ * (https://no-color.org) and on a dumb terminal.
+ */
+#ifndef CLIENT_REPORT_TEXT_LAYOUT_H
+#define CLIENT_REPORT_TEXT_LAYOUT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#define TEXT_GOOD "\001"
+#define TEXT_BAD "\002"
+#define TEXT_WARN "\003"
+#define TEXT_END "\004"
+
+struct text_layout {
+	size_t width; /* columns */
+	bool has_colour;
+};
+
+/* What suits a file: the width of a terminal, else COLUMNS, else 80. */
+struct text_layout text_layout_of(FILE *file);
+
+/* Writes lines of text. A line that is too long goes on below its text: below column 15
+ * if it has a label (or begins there), else indented by two columns more. */
+void text_layout_write(const struct text_layout *layout, const char *text, FILE *file);
+
+#endif
