@@ -113,7 +113,7 @@ fitting(const char *line, size_t length, size_t from, size_t room)
 {
 	size_t columns = 0, space = 0;
 	for (size_t i = 0; i < length; i++) {
-		if (columns == room && line[i] == ' ' && i >= from)
+		if (columns == room && i >= from && is_break(line, i, length))
 			return i;
 		if (columns + columns_of(line[i]) > room)
 			return space > 0 ? space : i + strcspn(line + i, " \n");
