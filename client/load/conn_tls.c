@@ -1,5 +1,6 @@
 #include "client/load/conn_tls.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,6 +17,13 @@
 #define DESCRIBED_FIRST 8
 #define DESCRIBED_STRIDE 64
 #define CHAIN_MAX 4 /* certificates */
+
+/* Memory per idle TLS connection: with its timer, its places in two lists, and what
+ * malloc(3) adds. */
+_Static_assert(sizeof(struct conn) + sizeof(struct timer_wheel_entry) +
+	    2 * sizeof(uint32_t) + sizeof(struct tls_stream) + 16 <=
+	600,
+    "an idle TLS connection takes at most 600 bytes");
 
 void
 conn_tls_init(struct load_context *ctx)
@@ -62,13 +70,27 @@ context_of(const struct conn *conn)
 	return ((struct load_tls *)(void *)conn->tls->pool)->ctx;
 }
 
+/* The socket, or what was read of it, may have more, but no event will tell. */
+static void
+read_again(struct load_context *ctx, struct conn *conn)
+{
+	if (ctx->plan->slow_read == 0 || !conn_state_talks(conn)) {
+		conn_state_enqueue_ready(ctx, conn);
+		return;
+	}
+	conn->is_paused = true;
+	conn_state_set_timer(ctx, conn);
+}
+
 static ssize_t
 receive(struct conn *conn, void *data, size_t size, uint64_t *ret_waited_ns)
 {
 	ssize_t n =
 	    tls_stream_receive(conn->tls, conn->stream.fd, data, size, ret_waited_ns);
-	if (n > 0 && conn->tls->has_more)
-		conn_state_enqueue_ready(context_of(conn), conn);
+	int error = errno;
+	if (conn->tls->has_more && (n > 0 || (n < 0 && error == EAGAIN)))
+		read_again(context_of(conn), conn);
+	errno = error;
 	return n;
 }
 

@@ -295,32 +295,28 @@ ssize_t
 tls_stream_receive(
     struct tls_stream *stream, int fd, void *data, size_t size, uint64_t *ret_waited_ns)
 {
+	size_t kept = buffer_length(stream->input), n = 0;
+	size_t most = size < TLS_POOL_BYTES - kept ? size : TLS_POOL_BYTES - kept;
+	bool has_rest = stream->has_rest;
 	if (ret_waited_ns != NULL)
 		*ret_waited_ns = RECEIVE_TIME_UNKNOWN;
-	while (stream->end == TLS_STREAM_OPEN) {
-		size_t kept = buffer_length(stream->input), n = 0;
-		size_t most =
-		    size < TLS_POOL_BYTES - kept ? size : TLS_POOL_BYTES - kept;
-		bool has_rest = stream->has_rest;
-		stream->has_rest = stream->has_more = false;
-		if (!has_rest &&
-		    read_some(stream, fd, kept, most, ret_waited_ns, &n) < 0)
-			return -1;
-		if (kept > 0)
-			memcpy(stream->pool->received,
-			    stream->input->data + stream->input->start, kept);
-		buffer_release(&stream->input);
-		size_t opened = open_records(stream, fd, kept + n, data);
-		stream->has_more =
-		    has_rest || n == most || stream->end != TLS_STREAM_OPEN;
-		if (opened > 0)
-			return (ssize_t)opened;
-		if (!stream->has_more) {
-			errno = EAGAIN;
-			return -1;
-		}
-	}
-	return end_result(stream);
+	if (stream->end != TLS_STREAM_OPEN)
+		return end_result(stream);
+	stream->has_rest = stream->has_more = false;
+	if (!has_rest && read_some(stream, fd, kept, most, ret_waited_ns, &n) < 0)
+		return -1;
+	if (kept > 0)
+		memcpy(stream->pool->received,
+		    stream->input->data + stream->input->start, kept);
+	buffer_release(&stream->input);
+	size_t opened = open_records(stream, fd, kept + n, data);
+	stream->has_more = has_rest || n == most || stream->end != TLS_STREAM_OPEN;
+	if (opened > 0)
+		return (ssize_t)opened;
+	if (stream->end != TLS_STREAM_OPEN)
+		return end_result(stream);
+	errno = EAGAIN;
+	return -1;
 }
 
 ssize_t

@@ -73,8 +73,9 @@ enum tls_stream_status tls_stream_shake(struct tls_stream *stream, int fd);
  * has come. */
 void tls_stream_settle(struct tls_stream *stream);
 
-/* As recv(2): reads at most `size` bytes of records and puts their contents into
- * data[TLS_POOL_BYTES]. 0: the peer has ended the stream (stream->end). -1 with EPROTO:
+/* As recv(2): reads at most `size` bytes of records, once, and puts their contents into
+ * data[TLS_POOL_BYTES]. -1 with EAGAIN and has_more: there may be more to read, but no
+ * whole record yet. 0: the peer has ended the stream (stream->end). -1 with EPROTO:
  * an alert or a bad record (stream->end). ret_waited_ns: as in receive_time_recv();
  * NULL: not wanted. */
 ssize_t tls_stream_receive(struct tls_stream *stream, int fd, void *data, size_t size,
