@@ -19,7 +19,7 @@ enum { FAILED = 1 };
 
 /* After the slot or the address; most rows fit a terminal of 80 columns. */
 #define WORKER_COLUMNS " %7s %-11s %4s %8s %7s %6s %10s %7s %7s\n"
-#define LISTENER_COLUMNS " %8s %7s %10s %7s %7s %9s%s\n"
+#define LISTENER_COLUMNS " %8s %7s %10s %7s %7s %11s%s\n"
 
 /* Two replies of the server. */
 struct view {

@@ -56,22 +56,6 @@ load_with() # ARG... - a run that finds damage
 		--html page.html --ledger "unix:$PWD/control.sock" "$@" "127.0.0.1:$PORT"
 }
 
-@test "each of thousands of faults of replies under load is explained" {
-	local rate=1500 time=4s
-	[ -z "${LONG-}" ] || rate=3000 time=30s
-	start_server '"corrupt 1 byte on 3%", "truncate 2 bytes on 3%", "insert 3 bytes on 3%",
-		"duplicate on 3%", "drop on 3%", "reorder on 3%", "swap on 3%", "delay normal 5ms 2ms on 20%"' -w 2
-	load_with -c 8 -p 4 -R $rate -d $time
-	[ "$status" = 2 ]
-	result 'x["injected"] == x["recorded"] > 500'
-	result 'x["unexplained"] == 0 and x["unjudged"] == 0 and x["explained"] == x["findings"] > 100'
-	result 'x["seen"] > 20 * x["unseen"] and x["timing"] > 100'
-	faults 'sum(f["injected"].values()) == f["recorded"] == f["kept"] == len(f["record"])'
-	faults 'f["injected"] == t["faults_injected"]'
-	grep -q 'the path added no damage' page.html
-	[[ $output =~ "injected by the server; the path added no damage" ]]
-}
-
 @test "damage that no fault explains is the path's, and is said first" {
 	start_server '"delay 1ms on 10%"'
 	# A server that answers in upper case: its replies are no faults.

@@ -116,7 +116,7 @@ ctl_to_full() # COMMAND...
 	start_with_admin --listen 127.0.0.1:0=echo
 	run -0 ctl top -n 3 -i 0.1
 	[ "$(grep -c '^yodeld ' <<<"$output")" = 3 ]
-	[ "$(grep -cE '^LISTENER +OPEN +NEW/S +MESSAGES/S +QUEUED +LIMIT +DROPPED/S$' <<<"$output")" = 3 ]
+	[ "$(grep -cE '^LISTENER +OPEN +NEW/S +MESSAGES/S +QUEUED +LIMIT +OVERFLOWS/S$' <<<"$output")" = 3 ]
 	[ "$(grep -cE "^127.0.0.1:$PORT +0 +0 +0 +0 +[0-9,]+ +0$" <<<"$output")" = 3 ]
 	[[ $output != *$'\e'* ]]
 	# Every column fits a terminal of 80 columns.

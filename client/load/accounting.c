@@ -119,8 +119,6 @@ accounting_finished(struct load_context *ctx, struct conn *conn)
 void
 accounting_set_released(struct load_context *ctx, struct conn *conn, uint32_t released)
 {
-	if (released > conn->in_flight)
-		released = conn->in_flight;
 	ctx->released += released;
 	ctx->released -= conn->released;
 	conn->released = released;

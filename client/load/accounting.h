@@ -29,6 +29,9 @@ void accounting_set_released(
 static inline void
 accounting_released(struct load_context *ctx, struct conn *conn, uint32_t released)
 {
+	/* An answer that came twice is released, also when no message waits for it. */
+	if (released > conn->in_flight)
+		released = conn->in_flight;
 	if (released != conn->released)
 		accounting_set_released(ctx, conn, released);
 }

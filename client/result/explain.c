@@ -226,12 +226,13 @@ reaches(const struct work *work, const struct explain_fault *fault,
 	return adds(fault) && overlaps(work, &longer, finding);
 }
 
-/* The faults of this client from `first` on that explain the finding, each by itself;
+/* The faults of `client` from `first` on that explain the finding, each by itself;
  * with those that contribute to it, marks them. Returns the number of the former;
  * *ret_effect: what they can do together. */
 static size_t
-match(const struct work *work, const struct finding *finding, size_t first,
-    bool is_marking, struct effect *ret_effect)
+match(const struct work *work, const struct finding *finding,
+    const struct address_compact *client, size_t first, bool is_marking,
+    struct effect *ret_effect)
 {
 	struct explain_list *list = work->list;
 	bool is_damage = finding->kind == FINDING_DAMAGE;
@@ -239,7 +240,7 @@ match(const struct work *work, const struct finding *finding, size_t first,
 	*ret_effect = (struct effect){ false, false };
 	for (size_t i = first; i < list->count; i++) {
 		struct explain_fault *fault = &list->faults[i];
-		if (explain_compare_clients(&fault->client, &finding->announced) != 0 ||
+		if (explain_compare_clients(&fault->client, client) != 0 ||
 		    (is_damage && fault->offset > add(finding->end, PLACE_SLACK)))
 			break;
 		bool is_one = explains_loss(work, fault, finding);
@@ -264,16 +265,38 @@ mark_own(const struct work *work, const struct finding *finding)
 	    ? 2 * work->longest + PLACE_SLACK
 	    : finding->offset;
 	uint64_t from = finding->offset > reach ? finding->offset - reach : 0;
-	size_t first = explain_list_find(work->list, &finding->announced, from);
+	const struct address_compact *client = &finding->announced;
+	size_t first = explain_list_find(work->list, client, from);
 	struct effect effect;
 	if (finding->announced.family == 0)
 		return false;
-	if (match(work, finding, first, false, &effect) > 0 &&
+	if (match(work, finding, client, first, false, &effect) > 0 &&
 	    is_possible(&effect, finding)) {
-		(void)match(work, finding, first, true, &effect);
+		(void)match(work, finding, client, first, true, &effect);
 		return true;
 	}
 	return finding->kind == FINDING_TIMEOUT && mark_delays(work, finding, first);
+}
+
+/* A connection is refused before the server has read whom its header announces. */
+static bool
+mark_refused(const struct work *work, const struct finding *finding)
+{
+	struct explain_list *list = work->list;
+	bool is_explained = false;
+	if (finding->kind != FINDING_RESET && finding->kind != FINDING_CONNECT_RESET)
+		return false;
+	for (size_t i = explain_list_find(list, &finding->local, 0); i < list->count &&
+	     explain_compare_clients(&list->faults[i].client, &finding->local) == 0;
+	     i++) {
+		struct explain_fault *fault = &list->faults[i];
+		if (fault->kind != FAULT_REFUSE || !is_in_time(work, fault, finding) ||
+		    !explains_loss(work, fault, finding))
+			continue;
+		fault->is_seen = true;
+		is_explained = true;
+	}
+	return is_explained;
 }
 
 /* Marks the faults of listeners that explain it. True if there is one. */
@@ -425,7 +448,7 @@ explain_findings(const struct explain_args *args, struct explain_list *list,
 	out.translated = is_translated(&work);
 	for (size_t i = 0; i < args->finding_count; i++) {
 		const struct finding *finding = &args->findings[i];
-		bool is_own = mark_own(&work, finding);
+		bool is_own = mark_own(&work, finding) || mark_refused(&work, finding);
 		if (mark_listeners(&work, finding) || is_own)
 			out.explained++;
 		else if (list->missing > 0 || list->is_incomplete || out.translated)

@@ -50,12 +50,16 @@ fault_selection_next_age_ns(const struct connection *connection)
 {
 	const struct listener_faults *faults = &connection->listener->faults;
 	const struct fault_progress *progress = &connection->faults->progress;
-	uint64_t next_ns = FAULT_FOR_EVER, now_ns = clock_now_ns();
-	for (size_t i = 0; i < faults->count && !progress->is_ending; i++) {
+	uint64_t next_ns = FAULT_FOR_EVER;
+	uint64_t age_ns = clock_now_ns() - progress->accepted_ns;
+	if (connection->phase != CONNECTION_SERVING || progress->is_ending)
+		return FAULT_FOR_EVER;
+	/* One whose time has just come, before its timer, is due at once. */
+	for (size_t i = 0; i < faults->count; i++) {
 		const struct fault *fault = &faults->rows[i];
 		uint64_t at_ns = progress->accepted_ns + fault->from_ns;
 		if (fault->from_ns != 0 && !fault->has_after_bytes &&
-		    (progress->fired >> i & 1) == 0 && at_ns > now_ns &&
+		    (progress->fired >> i & 1) == 0 && age_ns < fault->to_ns &&
 		    at_ns < next_ns && is_of_connection(connection, fault))
 			next_ns = at_ns;
 	}
