@@ -17,6 +17,7 @@
 #include "lib/settings/settings.h"
 #include "net/address.h"
 #include "net/proxy_header.h"
+#include "net/socket_options.h"
 #include "proto/fault.h"
 #include "proto/framing.h"
 #include "proto/reply.h"
@@ -83,6 +84,7 @@ struct listener_config {
 	enum balance balance_setting; /* as configured, to be printed */
 	enum balance balance;         /* that of a Unix socket is never BALANCE_HASH */
 	char *congestion; /* tcp(7), TCP_CONGESTION; NULL: the system's default */
+	struct socket_options sockets;
 	struct address_prefix *allow; /* empty: all */
 	char **allow_texts;           /* as configured */
 	size_t allow_count;           /* of both */

@@ -246,6 +246,21 @@ static const struct settings tls_name_table = {
 
 #define LISTENER(member) SETTING_FIELD(struct listener_config, member)
 
+/* Type, default and flags of a setting, by the type of a row in socket_options.h. */
+#define NUMBER .type = SETTING_INTEGER, .initial = "0", .flags = SETTING_OFF
+#define BYTES .type = SETTING_SIZE, .initial = "0", .flags = SETTING_OFF
+#define RATE .type = SETTING_SIZE, .initial = "0", .flags = SETTING_OFF
+#define TIME .type = SETTING_DURATION, .initial = "0s", .flags = SETTING_OFF
+#define FLAG .type = SETTING_BOOL, .initial = "false"
+#define TEXT .type = SETTING_STRING
+#define SOCKET_OPTION_ROW(member, kind, option, argument, least, most, text)           \
+	{ .name = #member,                                                             \
+		.help = "Socket option: " text ".",                                    \
+		LISTENER(sockets.member),                                              \
+		.min = (least),                                                        \
+		.max = (most),                                                         \
+		kind },
+
 static const struct setting listener_rows[] = {
 	{ "address",
 	    "Address to listen on: \"127.0.0.1:10000\", \"[::1]:8001\", \"*:80\" (all IPv4 addresses), \"[::]:80\" (all IPv6 addresses); the same behind \"mptcp:\" for Multipath TCP; \"unix:/run/yodel/echo\" or \"unix:@echo\" (an abstract name) for a Unix socket.",
@@ -274,7 +289,8 @@ static const struct setting listener_rows[] = {
 	    "Congestion control of the connections, such as \"reno\"; empty is the system's default.",
 	    SETTING_STRING, 0, LISTENER(congestion), .check = check_congestion,
 	    .pattern = "^[0-9A-Za-z_-]{1,15}$" },
-	{ "allow",
+	SOCKET_OPTIONS_BOTH(SOCKET_OPTION_ROW) SOCKET_OPTIONS_SERVER(SOCKET_OPTION_ROW){
+	    "allow",
 	    "Address prefixes that may connect, such as \"10.0.0.0/8\"; empty allows all.",
 	    SETTING_STRINGS, 0, LISTENER(allow_texts),
 	    .count_offset = offsetof(struct listener_config, allow_count),

@@ -101,7 +101,7 @@ fail_hidden(
     const char *what, const char *text, uint32_t id, char *error, size_t error_size)
 {
 	snprintf(error, error_size,
-	    "found \"%.64s\": yodeld runs in a user namespace that hides %s %u, and would see 65534; fix: PrivateUsers=no in a drop-in of the unit, or the mode and group of the socket",
+	    "found \"%.64s\": yodeld runs in a user namespace that hides %s %u, and would see 65534; fix: PrivateUsers=no in a drop-in of the unit (example unix-users.conf), or the mode and group of the socket",
 	    text, what, id);
 	return -1;
 }
@@ -201,12 +201,47 @@ check_given(const struct listener_config *listener, const char **ret_setting,
 	return -1;
 }
 
+/* Those of another kind, and those that need a capability that this process lacks. */
+static int
+check_socket_options(const struct listener_config *listener, const char **ret_setting,
+    char *error, size_t error_size)
+{
+	enum socket_option failed;
+	char reason[160];
+	if (!socket_options_are_given(&listener->sockets))
+		return 0;
+	if (address_is_unix(&listener->address)) {
+		int first = 0;
+		while (!socket_option_is_given(
+		    &listener->sockets, (enum socket_option)first))
+			first++;
+		*ret_setting = socket_option_name((enum socket_option)first);
+		snprintf(error, error_size,
+		    "it has no effect on a Unix socket (%s), whose connections do not inherit it",
+		    listener->address_text);
+		return -1;
+	}
+	if (socket_options_try(&listener->sockets, &listener->address, &failed, reason,
+		sizeof(reason)) == 0)
+		return 0;
+	bool lacks_capability =
+	    errno == EPERM && socket_option_capability(failed) != NULL;
+	*ret_setting = socket_option_name(failed);
+	snprintf(error, error_size, "%s%s", reason,
+	    lacks_capability
+		? "; fix: AmbientCapabilities= in a drop-in of the unit, as in the example socket-options.conf"
+		: "");
+	return -1;
+}
+
 int
 listener_kind_derive(struct listener_config *listener, const char **ret_setting,
     char *error, size_t error_size)
 {
 	uint32_t owner = UINT32_MAX, group = UINT32_MAX;
 	if (check_given(listener, ret_setting, error, error_size) < 0)
+		return -1;
+	if (check_socket_options(listener, ret_setting, error, error_size) < 0)
 		return -1;
 	*ret_setting = "allow_users";
 	if (derive_users(listener, error, error_size) < 0)

@@ -332,6 +332,18 @@ address_resolve(
 	return count;
 }
 
+int
+address_keep_family(struct address *addresses, int count, int family)
+{
+	int kept = 0;
+	for (int i = 0; i < count; i++) {
+		int own = addresses[i].storage.ss_family;
+		if (own == family || own == AF_UNIX)
+			addresses[kept++] = addresses[i];
+	}
+	return kept;
+}
+
 static const char *
 format_unix(const struct address *address, char *buffer)
 {

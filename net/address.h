@@ -66,6 +66,9 @@ const char *address_unix_path(const struct address *address);
  * process that connected. */
 void address_set_process(int fd, struct address *peer);
 
+/* Drops the IP addresses of the other family from the list; the number that is left. */
+int address_keep_family(struct address *addresses, int count, int family);
+
 /* Numeric text of an address with its port, into buffer[ADDRESS_TEXT_MAX], returned. A
  * peer at a Unix socket is "unix pid 812 uid 1000". */
 const char *address_format(const struct address *address, char *buffer);

@@ -70,6 +70,18 @@ fail_congestion(
 }
 
 static int
+fail_option(int fd, enum socket_option option, const struct listen_options *options,
+    const struct listen_error *error)
+{
+	char step[64], remedy[64] = "";
+	const char *capability = socket_option_capability(option);
+	snprintf(step, sizeof(step), "set %s of", socket_option_name(option));
+	if (errno == EPERM && capability != NULL)
+		snprintf(remedy, sizeof(remedy), "; it needs %s", capability);
+	return fail(fd, step, options, remedy, error);
+}
+
+static int
 fail_bind(int fd, const struct address *address, const struct listen_options *options,
     const struct listen_error *error)
 {
@@ -134,6 +146,7 @@ listen_bind(struct address *address, const struct listen_options *options,
 {
 	struct sockaddr *to = (struct sockaddr *)&address->storage;
 	enum listen_overlap overlap = LISTEN_NO_OVERLAP;
+	enum socket_option option;
 	int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
 	    address->is_mptcp ? IPPROTO_MPTCP : 0);
 	if (fd < 0)
@@ -146,6 +159,9 @@ listen_bind(struct address *address, const struct listen_options *options,
 		return fail(fd, "set up", options, NULL, error);
 	if (options->congestion != NULL && set_congestion(fd, options->congestion) < 0)
 		return fail_congestion(fd, options, error);
+	if (options->sockets != NULL &&
+	    socket_options_apply(fd, options->sockets, &option) < 0)
+		return fail_option(fd, option, options, error);
 	if (bind_to(fd, address, options->group, &overlap) < 0)
 		return fail_bind(fd, address, options, error);
 	socklen_t length = sizeof(address->storage);

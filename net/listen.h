@@ -11,6 +11,7 @@
 
 #include "net/address.h"
 #include "net/listen_overlap.h"
+#include "net/socket_options.h"
 
 /* Sockets of one address form a group (socket(7), SO_REUSEPORT). */
 enum listen_group {
@@ -31,7 +32,8 @@ struct listen_options {
 	bool nodelay;
 	bool is_mptcp; /* of the address */
 	bool save_syn; /* accepted sockets have their SYN (tcp_syn.h); not MPTCP */
-	const char *congestion; /* NULL: see the functions */
+	const char *congestion;               /* NULL: see the functions */
+	const struct socket_options *sockets; /* NULL: none */
 };
 
 /* Where an error goes: one line in text[size]. */

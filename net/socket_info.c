@@ -86,6 +86,15 @@ socket_info_retransmits(int fd)
 }
 
 bool
+socket_info_has_syn_data(int fd)
+{
+	struct tcp_info info = { .tcpi_options = 0 };
+	socklen_t length = sizeof(info);
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+	    (info.tcpi_options & TCPI_OPT_SYN_DATA) != 0;
+}
+
+bool
 socket_info_is_closed(int fd)
 {
 	struct tcp_info info;

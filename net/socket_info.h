@@ -46,6 +46,10 @@ void socket_info_read_network_counters(struct network_counters *ret);
  * duplicates (DSACK) were late, not lost, and do not count. 0 if unknown. */
 uint64_t socket_info_retransmits(int fd);
 
+/* Whether the SYN of a TCP connection carried data that the peer has taken (tcp(7),
+ * TCP_FASTOPEN). */
+bool socket_info_has_syn_data(int fd);
+
 /* An integer option of level SOL_SOCKET (socket(7)); -1 with errno. */
 int socket_info_option(int fd, int option);
 

@@ -8,7 +8,7 @@ PACKAGING=$TOP/packaging
 
 long_options() # PROGRAM
 {
-	"$BUILD/$1" --help | grep -oE '^ +(-.,)? *--[a-z-]+' | grep -oE -- '--[a-z-]+'
+	"$BUILD/$1" --help | grep -oE '^ +(-.,)? *--[a-z0-9-]+' | grep -oE -- '--[a-z0-9-]+'
 }
 
 @test "systemd-analyze rates the unit's exposure at 1.2 or less" {

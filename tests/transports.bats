@@ -146,6 +146,8 @@ speak()
 	start_unix '"reply": "echo"' -w 1
 	cat >survive.py <<-'END'
 		import os, signal, socket, sys, time
+		def is_asleep(pid):
+		    return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] == "S"
 		peers = [socket.socket(socket.AF_UNIX) for _ in range(50)]
 		for peer in peers:
 		    peer.connect(sys.argv[1])
@@ -154,6 +156,9 @@ speak()
 		        peer.sendall(b"message")
 		        assert peer.recv(100) == b"message"
 		    if turn == 0:
+		        # It may not have counted the last reply yet.
+		        while not is_asleep(sys.argv[2]):
+		            time.sleep(0.01)
 		        os.kill(int(sys.argv[2]), signal.SIGKILL)
 	END
 	worker=$(pgrep -P "$YODELD_PID" -f 'worker 0')
@@ -403,4 +408,98 @@ assert len(accepted) >= 2 and min(accepted[:2]) > 50 and sum(accepted[2:]) == 0,
 	[[ $output = *'cannot open a socket for mptcp:127.0.0.1:0: Protocol not available; the kernel has no MPTCP, or net.mptcp.enabled is 0'* ]]
 	[[ $output = *'target "mptcp:127.0.0.1:1": the kernel has no MPTCP, or net.mptcp.enabled is 0'* ]]
 	[[ $output = *"status 71"*"status 71"* ]]
+}
+
+@test "socket options of a listener are set, read back and told" {
+	cat >yodeld.json <<-'END'
+		{ "workers": 2, "listeners": [ { "address": "127.0.0.1:0", "reply": "echo", "dscp": 46, "mss": 1200,
+		  "user_timeout": "30s", "keepalive": "60s", "keepalive_interval": "10s", "keepalive_count": 4,
+		  "send_buffer": "1G", "receive_buffer": "64k", "pacing_rate": "100M", "freebind": true,
+		  "device": "lo", "fast_open_queue": 16 } ] }
+	END
+	start_yodeld -c yodeld.json --set "admin.socket=$BATS_TEST_TMPDIR/control"
+	grep -q 'send_buffer: found 1073741824, the kernel grants' "$YODELD_LOG"
+	ctl stats --json | python3 -c '
+import json, sys
+options = json.load(sys.stdin)["listeners"][0]["socket_options"]
+assert len(options) == 12, options
+assert [o for o in options if options[o]["given"] != options[o]["granted"]] == ["send_buffer"], options
+assert options["dscp"] == {"given": "46", "granted": "46"}, options'
+	run_yodel -c 4 -n 20 --size 1:20k "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	# The connections inherit them.
+	wait_until grep -q . <(ss -Htno state all "sport = :$PORT")
+	spawn talk sh -c "sleep 20 | $YODEL talk 127.0.0.1:$PORT"
+	has_timer() { ss -Htno state established "sport = :$PORT" | grep -q 'timer:(keepalive'; }
+	wait_until has_timer
+}
+
+@test "a reload that changes a socket option loses no connection" {
+	PORT=$(free_port)
+	printf '{ "workers": 2, "listeners": [ { "address": "127.0.0.1:%s", "reply": "echo" } ] }\n' "$PORT" >yodeld.json
+	start_yodeld -c yodeld.json --set "admin.socket=$BATS_TEST_TMPDIR/control"
+	start_load load -c 20 -R 2k --size 1:8k --lifetime 100ms "127.0.0.1:$PORT"
+	for mss in 1000 1100 1200; do
+		printf '{ "workers": 2, "listeners": [ { "address": "127.0.0.1:%s", "reply": "echo", "mss": %s } ] }\n' "$PORT" $mss >yodeld.json
+		ctl reload
+		ctl stats --json | grep -q "\"granted\": \"$mss\""
+	done
+	end_load load
+}
+
+@test "options of yodel's sockets arrive at the server, and are told" {
+	start_yodeld -l 127.0.0.1:0=whoami -w 1 --set admin.socket=
+	run_yodel -c 2 -n 3 --expect whoami --dscp 46 --mss 1000 --congestion reno --send-buffer 1G --nagle "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	result_matches 'r["plan"]["socket_options"] == "dscp=46 mss=1000 send_buffer=1073741824 congestion=reno nagle=1"'
+	result_matches '"dscp=46 mss=988 send_buffer=" in r["plan"]["socket_options_granted"]'
+	[[ $output = *"options "*"; the kernel grants dscp=46 "* ]]
+	# The SYN as it arrives: TOS and MSS.
+	cat >syn.py <<-'END'
+		import socket, sys
+		server = socket.create_server(("127.0.0.1", 0))
+		server.setsockopt(socket.IPPROTO_TCP, 27, 1) # TCP_SAVE_SYN
+		print(server.getsockname()[1], flush=True)
+		peer, _ = server.accept()
+		syn = peer.getsockopt(socket.IPPROTO_TCP, 28, 256) # TCP_SAVED_SYN
+		options = syn[(syn[0] & 15) * 4 + 20:]
+		print(f"tos {syn[1]} mss {options[2] * 256 + options[3]}", flush=True)
+	END
+	spawn syn python3 syn.py
+	wait_until test -s syn.out
+	"$YODEL" -q -c 1 -n 1 --timeout 1s --dscp 46 --mss 1000 "127.0.0.1:$(<syn.out)" || :
+	wait_until grep -q '^tos 184 mss 1000$' syn.out
+	run -64 "$YODEL" --user-timeout 5s mptcp:127.0.0.1:1
+	[[ $output = *'--user-timeout: target "mptcp:127.0.0.1:1": MPTCP does not have this option'* ]]
+	run -64 "$YODEL" --dscp 64 127.0.0.1:1
+	run -64 "$YODEL" --congestion no-such-control 127.0.0.1:1
+	[[ $output = *'--congestion: target "127.0.0.1:1": No such file or directory'* ]]
+	refused '"address": "unix:@x", "reply": "echo", "dscp": 1' 'listeners[0].dscp: it has no effect on a Unix socket'
+}
+
+@test "options that need a capability are refused with its name" {
+	without_capabilities
+	printf '{ "listeners": [ { "address": "127.0.0.1:0", "reply": "echo", "mark": 7 } ] }\n' >mark.json
+	run -78 "$YODELD" --check -c mark.json
+	[[ $output = *'listeners[0].mark: Operation not permitted: it needs CAP_NET_ADMIN; fix: AmbientCapabilities= in a drop-in of the unit, as in the example socket-options.conf' ]]
+	run -78 "$YODELD" --check --set 'listeners[0].transparent=true'
+	[[ $output = *'listeners[0].transparent: Operation not permitted: it needs CAP_NET_ADMIN'* ]]
+	prefix=()
+	[ "$(id -u)" != 0 ] || prefix=(setpriv --bounding-set=-all --inh-caps=-all)
+	run -64 "${prefix[@]}" "$YODEL" --mark 7 127.0.0.1:1
+	[[ $output = *'--mark: target "127.0.0.1:1": Operation not permitted: it needs CAP_NET_ADMIN' ]]
+}
+
+@test "-4 and -6 choose the addresses of a name" {
+	start_yodeld -l 127.0.0.1:0=echo -l '[::1]:0=echo' -w 1 --set admin.socket=
+	run_yodel -4 -n 1 "localhost:$PORT"
+	[ "$status" = 0 ]
+	result_matches '{a["address"].split(":")[0] for a in r["addresses"]} == {"127.0.0.1"}'
+	run_yodel -6 -n 1 "[::1]:${PORTS[1]}"
+	[ "$status" = 0 ]
+	run -64 "$YODEL" -4 "[::1]:${PORTS[1]}"
+	[[ $output = *'has no IPv4 address'* ]]
+	run "$YODEL" talk -6 127.0.0.1:1
+	[ "$status" = 64 ]
+	run -64 "$YODEL" -4 -6 127.0.0.1:1
 }

@@ -35,6 +35,7 @@
 enum { EXIT_LOST = 1 };
 
 struct talk {
+	bool ipv4_only, ipv6_only;
 	const char *target;
 	enum framing framing;
 	bool escapes;
@@ -64,6 +65,10 @@ static const struct option_row rows[] = {
 	    .help = "send lines without their newline (length32 always does)" },
 	{ "escapes", 'e', NULL, OPTION_FLAG, AT(escapes),
 	    .help = "C escapes in the lines: \\n \\t \\xHH ..." },
+	{ "ipv4", '4', NULL, OPTION_FLAG, AT(ipv4_only),
+	    .help = "use the IPv4 addresses of the host alone" },
+	{ "ipv6", '6', NULL, OPTION_FLAG, AT(ipv6_only),
+	    .help = "use the IPv6 addresses of the host alone" },
 	{ "connect-timeout", 0, "TIME", OPTION_DURATION, AT(connect_timeout_ns),
 	    .help = "give up connecting after this (5s)" },
 	{ "record", 0, "FILE", OPTION_TEXT, AT(record),
@@ -78,7 +83,7 @@ parse(struct talk *talk, int argc, char **argv)
 	static const struct options_command command = {
 		.name = "yodel talk",
 		.version = "yodel " YODEL_VERSION,
-		.operands = "HOST:PORT|mptcp:HOST:PORT|unix:PATH",
+		.operands = "HOST:PORT",
 		.operands_min = 1,
 		.operands_max = 1,
 		.intro =
@@ -102,6 +107,14 @@ connect_any(struct talk *talk)
 		bool failed = errno == EAGAIN || errno == ENOMEM;
 		log_errorx("%s", error);
 		return failed ? EX_OSERR : EX_USAGE;
+	}
+	if (talk->ipv4_only || talk->ipv6_only)
+		count = address_keep_family(
+		    addresses, count, talk->ipv4_only ? AF_INET : AF_INET6);
+	if (count == 0) {
+		log_errorx("\"%s\" has no %s address", talk->target,
+		    talk->ipv4_only ? "IPv4" : "IPv6");
+		return EX_USAGE;
 	}
 	int errors[ADDRESSES_MAX];
 	for (int i = 0; i < count; i++) {

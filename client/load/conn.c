@@ -60,6 +60,9 @@ close_socket(struct load_context *ctx, struct conn *conn, bool says_goodbye)
 	conn_tls_destroy(ctx, conn, says_goodbye);
 	counters_add(
 	    &ctx->counters->retransmits, socket_info_retransmits(conn->stream.fd));
+	if (ctx->plan->sockets.fast_open)
+		counters_add(&ctx->counters->sockets[SOCKET_FAST_OPEN],
+		    socket_info_has_syn_data(conn->stream.fd));
 	if (conn->is_mptcp)
 		counters_add(&ctx->counters->sockets[SOCKET_SUBFLOWS],
 		    mptcp_subflows(conn->stream.fd));

@@ -136,11 +136,27 @@ examine_mptcp(const struct load_context *ctx, struct conn *conn)
 	    1);
 }
 
+/* Of the first connection of this process. */
+static void
+read_granted(const struct load_context *ctx, const struct conn *conn)
+{
+	struct counters *counters = ctx->counters;
+	if (!ctx->plan->has_socket_options ||
+	    atomic_load_explicit(&counters->are_granted_known, memory_order_relaxed))
+		return;
+	for (int i = 0; i < SOCKET_OPTION_COUNT; i++)
+		if (socket_option_is_given(&ctx->plan->sockets, (enum socket_option)i))
+			socket_option_read(conn->stream.fd, (enum socket_option)i,
+			    counters->granted[i]);
+	atomic_store_explicit(&counters->are_granted_known, 1, memory_order_release);
+}
+
 static enum connect_status
 establish(struct load_context *ctx, struct conn *conn)
 {
 	struct counters *counters = ctx->counters;
 	examine_mptcp(ctx, conn);
+	read_granted(ctx, conn);
 	struct counters_target *target = &counters->targets[target_index(ctx, conn)];
 	conn->opened_ns = ctx->times.now_ns;
 	counters_add(&counters->connections_established, 1);
@@ -164,6 +180,14 @@ shrink_receive_buffer(int fd, size_t per_read)
 }
 
 static int
+close_failed(int fd, int error)
+{
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+static int
 open_socket(
     const struct load_context *ctx, const struct address *address, uint64_t connection)
 {
@@ -176,8 +200,12 @@ open_socket(
 	    address->is_mptcp ? IPPROTO_MPTCP : 0);
 	if (fd < 0)
 		return -1;
-	if (!is_unix)
+	if (!is_unix && !plan->sockets.nagle)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	enum socket_option failed;
+	if (plan->has_socket_options &&
+	    socket_options_apply(fd, &plan->sockets, &failed) < 0)
+		return close_failed(fd, errno);
 	/* Without time stamps the own delay of the client is not known. */
 	if (plan->slow_read == 0)
 		(void)receive_time_enable(fd);
@@ -186,10 +214,7 @@ open_socket(
 	if (!is_unix && source_address_of(plan, (uint32_t)connection, &source) &&
 	    connect_bind_source(fd, &source) < 0) {
 		/* Not a lack of ports: connect(2) chooses the port. */
-		int error = errno == EADDRNOTAVAIL ? ENODEV : errno;
-		close(fd);
-		errno = error;
-		return -1;
+		return close_failed(fd, errno == EADDRNOTAVAIL ? ENODEV : errno);
 	}
 	return fd;
 }

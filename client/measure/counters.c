@@ -12,7 +12,7 @@ const char *const counters_connect_failure_names[] = { "refused", "unreachable",
 const char *const counters_loss_names[] = { "timeout", "reset", "closed", "mismatch",
 	"tls", NULL };
 const char *const counters_socket_names[] = { "queue_full", "mptcp", "mptcp_fallback",
-	"subflows", NULL };
+	"subflows", "fast_open", NULL };
 const char *const counters_close_names[] = { "fin", "reset", "timeout", NULL };
 const char *const counters_tls_kind_names[] = { "version", "cipher", "group",
 	"protocol", "failure", "alert", "error", NULL };
@@ -107,6 +107,8 @@ const struct counters_row counters_rows[] = {
 	    "connections that fell back from MPTCP to TCP"),
 	ROW(sockets[SOCKET_SUBFLOWS], COUNT, false,
 	    "subflows of MPTCP connections when they were closed"),
+	ROW(sockets[SOCKET_FAST_OPEN], COUNT, false,
+	    "closed connections whose first message went with the SYN"),
 };
 const size_t counters_row_count = sizeof(counters_rows) / sizeof(counters_rows[0]);
 

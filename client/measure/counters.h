@@ -72,6 +72,7 @@ enum socket_event {
 	SOCKET_MPTCP,          /* a connection is one of MPTCP */
 	SOCKET_MPTCP_FALLBACK, /* one that was to be has fallen back to TCP */
 	SOCKET_SUBFLOWS,       /* of MPTCP connections, when they were closed */
+	SOCKET_FAST_OPEN,      /* a connection whose SYN carried data that was taken */
 	SOCKET_EVENT_COUNT
 };
 extern const char *const counters_socket_names[]; /* NULL at the end */
@@ -282,6 +283,9 @@ struct counters {
 	counters_value tls_texts[COUNTERS_TLS_TEXTS_MAX];
 	/* [1]: with messages in flight, [0]: idle */
 	struct counters_losses losses[MESSAGE_LOSS_COUNT][2];
+	/* What the kernel has made of the socket options; "": not known. */
+	char granted[SOCKET_OPTION_COUNT][SOCKET_OPTION_TEXT_MAX];
+	_Atomic uint32_t are_granted_known;
 	struct findings *findings; /* in the shared memory; NULL: none is kept */
 
 	/* In the shared memory; those of named steps as far as latency_count. */

@@ -120,6 +120,13 @@ check_targets(struct plan *plan, char *error)
 			refuse(error, "%s", why);
 			return failed ? EX_OSERR : EX_USAGE;
 		}
+		if (plan->ipv4_only)
+			n = address_keep_family(target->addresses, n, AF_INET);
+		if (plan->ipv6_only)
+			n = address_keep_family(target->addresses, n, AF_INET6);
+		if (n == 0)
+			return refuse(error, "target \"%s\" has no %s address",
+			    target->text, plan->ipv4_only ? "IPv4" : "IPv6");
 		bool is_unix = address_is_unix(&target->addresses[0]);
 		if (target->addresses[0].is_mptcp && !mptcp_is_available()) {
 			refuse(error,
@@ -139,6 +146,26 @@ check_targets(struct plan *plan, char *error)
 		target->transport = &transport_tcp;
 	}
 	plan->target_count = plan->target_texts.count;
+	return 0;
+}
+
+/* Those that a target does not have, or the kernel refuses. */
+static int
+check_socket_options(struct plan *plan, char *error)
+{
+	char why[160], flag[32];
+	enum socket_option failed;
+	plan->has_socket_options = socket_options_are_given(&plan->sockets);
+	for (uint32_t i = 0; i < plan->target_count && plan->has_socket_options; i++) {
+		if (socket_options_try(&plan->sockets, &plan->targets[i].addresses[0],
+			&failed, why, sizeof(why)) == 0)
+			continue;
+		snprintf(flag, sizeof(flag), "%s", socket_option_name(failed));
+		for (char *c = flag; *c != '\0'; c++)
+			*c = *c == '_' ? '-' : *c;
+		return refuse(
+		    error, "--%s: target \"%s\": %s", flag, plan->targets[i].text, why);
+	}
 	return 0;
 }
 
@@ -487,6 +514,7 @@ plan_check(struct plan *plan, char *error)
 {
 	static int (*const checks[])(struct plan *, char *) = {
 		check_targets,
+		check_socket_options,
 		check_conversation,
 		check_messages,
 		check_expect,
@@ -500,6 +528,8 @@ plan_check(struct plan *plan, char *error)
 		check_labels,
 		check_outputs,
 	};
+	if (plan->ipv4_only && plan->ipv6_only)
+		return refuse(error, "-4 and -6 cannot be used together");
 	if (plan->connections == 0 || plan->connections > PLAN_CONNECTIONS_MAX)
 		return refuse(error, "--connections: found %u, expected 1 to 4M",
 		    plan->connections);

@@ -17,6 +17,7 @@
 #include "lib/options.h"
 #include "net/address.h"
 #include "net/proxy_header.h"
+#include "net/socket_options.h"
 #include "net/transport.h"
 #include "proto/conversation/conversation.h"
 #include "proto/framing.h"
@@ -162,6 +163,9 @@ struct plan {
 	uint64_t tls_resume; /* percent of the reconnects that offer a session */
 	const char *tls_keylog;
 	const char *tls_pin;
+	struct socket_options sockets;
+	bool has_socket_options;
+	bool ipv4_only, ipv6_only;
 	char *tls_verification;    /* what is verified, in words; owned; NULL: no TLS */
 	struct tls_plan *tls_plan; /* made by tls_plan_check; owned; NULL: no TLS */
 

@@ -66,6 +66,17 @@ parse_workers(const char *text, void *field)
 	return NULL;
 }
 
+/* The kind of an option, by the type of a row in socket_options.h. */
+#define NUMBER OPTION_COUNT32
+#define BYTES OPTION_SIZE
+#define RATE OPTION_SIZE
+#define TIME OPTION_DURATION
+#define FLAG OPTION_FLAG
+#define TEXT OPTION_TEXT
+#define SOCKET_OPTION_ROW(member, type, option, value, least, most, text)              \
+	{ option, 0, value, type, AT(sockets.member), .min = (least), .max = (most),   \
+		.help = text },
+
 /* clang-format off */
 static const struct option_row rows[] = {
 	{ "connections", 'c', "N", OPTION_COUNT32, AT(connections), .min = 1, .heading = "Amount:",
@@ -131,6 +142,13 @@ static const struct option_row rows[] = {
 	    .help = "shut down the sending side after the last message" },
 	{ "source-ip", 0, "ADDR[/BITS]", OPTION_LIST, AT(source_texts),
 	    .help = "connect from these addresses (repeatable; automatic on loopback if ports run short)" },
+
+	{ "ipv4", '4', NULL, OPTION_FLAG, AT(ipv4_only), .heading = "Sockets:",
+	    .help = "use the IPv4 addresses of the targets alone" },
+	{ "ipv6", '6', NULL, OPTION_FLAG, AT(ipv6_only),
+	    .help = "use the IPv6 addresses of the targets alone" },
+	SOCKET_OPTIONS_BOTH(SOCKET_OPTION_ROW)
+	SOCKET_OPTIONS_CLIENT(SOCKET_OPTION_ROW)
 
 	{ "proxy-protocol", 0, "v1|v2", OPTION_NAME, AT(proxy_version), .names = plan_proxy_names, .heading = "Load balancers:",
 	    .help = "begin each connection with a PROXY header, as a load balancer does" },

@@ -48,10 +48,28 @@ report_connections_sockets(const struct result *result, char *out)
 	if (fallbacks > 0)
 		report_line_add(&line, "%s fell back from MPTCP to TCP",
 		    units_show_count(fallbacks, number));
+	if (sockets[SOCKET_FAST_OPEN] > 0)
+		report_line_add(&line, "%s sent data in the SYN",
+		    units_show_count(sockets[SOCKET_FAST_OPEN], number));
 	if (sockets[SOCKET_QUEUE_FULL] > 0)
 		report_line_add(&line,
 		    "%s attempts found the accept queue full and were repeated",
 		    units_show_count(sockets[SOCKET_QUEUE_FULL], number));
+	return out;
+}
+
+const char *
+report_connections_options(const struct result *result, char *out)
+{
+	const struct result_plan *plan = &result->plan;
+	out[0] = '\0';
+	if (plan->socket_options == NULL || plan->socket_options[0] == '\0')
+		return out;
+	bool is_same = strcmp(plan->socket_options, plan->socket_options_granted) == 0;
+	snprintf(out, REPORT_LINE_MAX, "%.300s%s%.300s", plan->socket_options,
+	    is_same ? ", as granted by the kernel" : "; the kernel grants ",
+	    is_same ? "" : plan->socket_options_granted);
+	printable_sanitize(out);
 	return out;
 }
 

@@ -19,6 +19,9 @@ const char *report_connections_wait(const struct result *result, char *out);
 /* What Unix sockets and MPTCP tell: full accept queues, subflows, fallbacks. */
 const char *report_connections_sockets(const struct result *result, char *out);
 
+/* The socket options, and what the kernel has made of them. */
+const char *report_connections_options(const struct result *result, char *out);
+
 /* The attempts at one address; "" if the target is that address. */
 const char *report_connections_address(const struct result_address *address, char *out);
 

@@ -218,7 +218,8 @@ write_connections(const struct result *result, FILE *file)
 	for (size_t i = 0; i < result->address_count; i++)
 		named +=
 		    report_connections_address(&result->addresses[i], line)[0] != '\0';
-	bool has_sockets = report_connections_sockets(result, line)[0] != '\0';
+	bool has_sockets = report_connections_sockets(result, line)[0] != '\0' ||
+	    report_connections_options(result, line)[0] != '\0';
 	if (!aborted && named == 0 && !has_sockets)
 		return;
 	fputs("<h2>Connections</h2>\n<div id=\"connections\">\n", file);
@@ -227,6 +228,7 @@ write_connections(const struct result *result, FILE *file)
 	chart_text(file, report_connections_close(result, line));
 	if (aborted)
 		fputs("</p>\n", file);
+	write_line(file, report_connections_options(result, line));
 	write_line(file, report_connections_sockets(result, line));
 	write_line(file, report_connections_wait(result, line));
 	for (size_t i = 0; i < result->address_count; i++)

@@ -208,6 +208,8 @@ print_closes(const struct result *result, FILE *file)
 	char line[REPORT_LINE_MAX];
 	if (report_connections_close(result, line)[0] != '\0')
 		fprintf(file, LABEL "%s\n", "closed", line);
+	if (report_connections_options(result, line)[0] != '\0')
+		fprintf(file, LABEL "%s\n", "options", line);
 	if (report_connections_sockets(result, line)[0] != '\0')
 		fprintf(file, LABEL "%s\n", "sockets", line);
 	if (report_connections_wait(result, line)[0] != '\0')

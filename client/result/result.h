@@ -42,6 +42,8 @@
 	X(message, OWN) /* describes what is sent */                                   \
 	X(conversation, OWN) /* the file; "": none */                                  \
 	X(expect, OWN) X(framing, OWN) X(arrivals, OWN) X(close, OWN)                  \
+	X(socket_options, OWN) /* "dscp=46 mss=1200"; "": none */                      \
+	X(socket_options_granted, OWN) /* as the kernel had them */                    \
 	X(tls_verification, OWN) /* what is verified, in words; "": no TLS */
 #define RESULT_PLAN_COUNTS(X)                                                          \
 	X(connections, OWN) /* in all ranks; without ranks, a merge adds them */       \

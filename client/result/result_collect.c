@@ -82,6 +82,9 @@ collect_plan(const struct plan *plan, struct result_plan *ret)
 	ret->framing = xstrdup(framing_names[plan->framing]);
 	ret->arrivals = xstrdup(plan_arrivals_names[plan->arrivals]);
 	ret->close = xstrdup(plan_close_names[plan->close]);
+	char options[SOCKET_OPTIONS_TEXT_MAX];
+	ret->socket_options =
+	    xstrdup(socket_options_format(&plan->sockets, -1, options));
 	ret->tls_verification =
 	    xstrdup(plan->tls_verification != NULL ? plan->tls_verification : "");
 	ret->seed = plan->seed;
@@ -286,6 +289,29 @@ collect_target_messages(
 	ret->p50_ns = percentile_of(response, 50);
 	ret->p99_ns = percentile_of(response, 99);
 	free(response);
+}
+
+/* From the first process that has established a connection. */
+static char *
+granted_options(const struct plan *plan, const struct counters_map *counters_map)
+{
+	char out[SOCKET_OPTIONS_TEXT_MAX] = "";
+	const struct counters *from = NULL;
+	size_t used = 0;
+	for (uint32_t i = 0; i < counters_map->count && from == NULL; i++) {
+		const struct counters *one = counters_map_at(counters_map, i);
+		if (atomic_load_explicit(&one->are_granted_known, memory_order_acquire))
+			from = one;
+	}
+	for (int i = 0; i < SOCKET_OPTION_COUNT && from != NULL; i++) {
+		enum socket_option option = (enum socket_option)i;
+		if (!socket_option_is_given(&plan->sockets, option))
+			continue;
+		int n = snprintf(out + used, sizeof(out) - used, "%s%s=%s",
+		    used > 0 ? " " : "", socket_option_name(option), from->granted[i]);
+		used += (size_t)n < sizeof(out) - used ? (size_t)n : 0;
+	}
+	return xstrdup(out);
 }
 
 static void
@@ -582,6 +608,7 @@ result_collect(const struct plan *plan, const struct counters_map *counters_map,
 		collect_counters(counters_map_at(counters_map, i), start_ns, ret);
 	result_lost_connections_sort(ret);
 	collect_targets(plan, counters_map, ret);
+	ret->plan.socket_options_granted = granted_options(plan, counters_map);
 	collect_addresses(plan, counters_map, ret);
 	collect_losses(counters_map, ret);
 	if (plan_expects_whoami(plan))

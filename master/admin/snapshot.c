@@ -93,6 +93,26 @@ add_queues(struct snapshot_queues *queues, const struct listener *listener)
 	}
 }
 
+/* As the kernel has them on one of the sockets. */
+static void
+read_options(const struct master *master, const struct listener *listener,
+    struct snapshot_queues *ret)
+{
+	const struct listener_config *config =
+	    &master->config.current.listeners[listener->config_index];
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		if (listener->fds[i] < 0)
+			continue;
+		for (int k = 0; k < SOCKET_OPTION_COUNT; k++) {
+			enum socket_option option = (enum socket_option)k;
+			if (socket_option_is_given(&config->sockets, option))
+				socket_option_read(
+				    listener->fds[i], option, ret->options[k]);
+		}
+		return;
+	}
+}
+
 static void
 read_queues(const struct master *master, struct snapshot *snapshot)
 {
@@ -108,6 +128,7 @@ read_queues(const struct master *master, struct snapshot *snapshot)
 			continue;
 		address_format(&e->address, snapshot->queues[e->config_index].name);
 		add_queues(&snapshot->queues[e->config_index], e);
+		read_options(master, e, &snapshot->queues[e->config_index]);
 	}
 }
 

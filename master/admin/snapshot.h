@@ -33,10 +33,11 @@ struct snapshot_listener { /* of the ledger, also while workers drain a removed 
 /* The listeners of one entry of the configuration: more than one where the service
  * manager passed more sockets than there are workers. */
 struct snapshot_queues {
-	char name[ADDRESS_TEXT_MAX]; /* the address */
-	uint64_t backlog;            /* configured */
-	uint64_t drops;              /* by the kernel, on all its sockets */
-	uint64_t overflows;          /* of those: the queue was full */
+	char name[ADDRESS_TEXT_MAX];                               /* the address */
+	char options[SOCKET_OPTION_COUNT][SOCKET_OPTION_TEXT_MAX]; /* as granted */
+	uint64_t backlog;                                          /* configured */
+	uint64_t drops;     /* by the kernel, on all its sockets */
+	uint64_t overflows; /* of those: the queue was full */
 	uint64_t depth[LEDGER_SLOTS], limit[LEDGER_SLOTS]; /* of the accept queues */
 };
 

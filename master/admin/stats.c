@@ -111,6 +111,25 @@ make_tls(const struct listener_config *config)
 	return tls;
 }
 
+/* The socket options that the configuration gives, and what the kernel has made of
+ * them. */
+static json_t *
+make_options(const struct listener_config *config, const struct snapshot_queues *queues)
+{
+	json_t *object = json_object();
+	for (int i = 0; i < SOCKET_OPTION_COUNT; i++) {
+		enum socket_option option = (enum socket_option)i;
+		char given[SOCKET_OPTION_TEXT_MAX];
+		if (!socket_option_is_given(&config->sockets, option))
+			continue;
+		socket_option_format(&config->sockets, option, given);
+		json_record_put(&object, socket_option_name(option),
+		    json_pack(
+			"{s:s, s:s}", "given", given, "granted", queues->options[i]));
+	}
+	return object;
+}
+
 static json_t *
 make_listener(const struct listener_config *config,
     const struct snapshot_queues *queues, const struct snapshot_listener *counts)
@@ -134,6 +153,7 @@ make_listener(const struct listener_config *config,
 	    (json_int_t)queues->overflows, "queue_drops", (json_int_t)queues->drops,
 	    "sockets", sockets);
 	json_record_put(&object, "tls", make_tls(config));
+	json_record_put(&object, "socket_options", make_options(config, queues));
 	add_counters(&object, &counts->totals, counts->open, true);
 	return object;
 }

@@ -24,7 +24,19 @@ options_of(const struct listener *listener, const struct listener_config *config
 		.nodelay = config->nodelay,
 		.save_syn = config->reply.kind == REPLY_WHOAMI ||
 		    config->reply.kind == REPLY_WITNESS,
-		.congestion = config->congestion };
+		.congestion = config->congestion,
+		.sockets = &config->sockets };
+}
+
+uint64_t
+listener_options_id(const struct listener_config *config)
+{
+	char text[SOCKET_OPTIONS_TEXT_MAX];
+	uint64_t id = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+	socket_options_format(&config->sockets, -1, text);
+	for (const char *c = text; *c != '\0'; c++)
+		id = (id ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
+	return id;
 }
 
 static struct unix_socket_access
@@ -85,6 +97,25 @@ listener_create(const char *name, const struct address *address)
 	return listener;
 }
 
+/* The kernel changes some values without an error. */
+static void
+log_granted(const struct listener *listener, const struct listener_config *config)
+{
+	for (int i = 0; i < SOCKET_OPTION_COUNT; i++) {
+		enum socket_option option = (enum socket_option)i;
+		char given[SOCKET_OPTION_TEXT_MAX], granted[SOCKET_OPTION_TEXT_MAX];
+		if (!socket_option_is_given(&config->sockets, option))
+			continue;
+		socket_option_format(&config->sockets, option, given);
+		socket_option_read(listener->fds[0], option, granted);
+		if (strcmp(given, granted) != 0)
+			log_warnx(
+			    "[socket_option_changed listener option given granted] "
+			    "%s: %s: found %s, the kernel grants %s",
+			    listener->name, socket_option_name(option), given, granted);
+	}
+}
+
 struct listener *
 listener_open(const struct listener_config *config, uint32_t slots, char *error)
 {
@@ -94,8 +125,11 @@ listener_open(const struct listener_config *config, uint32_t slots, char *error)
 		snprintf(error, CONFIG_ERROR_MAX, "out of memory");
 		return NULL;
 	}
-	if (listener_add_sockets(listener, config, slots, error) == 0)
+	listener->options_id = listener_options_id(config);
+	if (listener_add_sockets(listener, config, slots, error) == 0) {
+		log_granted(listener, config);
 		return listener;
+	}
 	int saved = errno;
 	listener_destroy(listener);
 	errno = saved;
@@ -203,6 +237,12 @@ listener_apply_options(
 		return;
 	}
 	struct listen_options options = options_of(listener, config);
+	enum socket_option option;
+	if (listener->is_from_manager &&
+	    socket_options_apply(listener->fds[0], &config->sockets, &option) < 0)
+		log_warn("[socket_options_failed listener option] "
+			 "%s: cannot set %s of a passed socket",
+		    listener->name, socket_option_name(option));
 	/* Undoes what an earlier configuration has set. */
 	if (options.congestion == NULL && !listener->is_from_manager)
 		options.congestion =

@@ -47,7 +47,8 @@ struct listener {
 		uint64_t count;
 		uint64_t counted_drops; /* drops that were considered for it */
 	} overflows;
-	bool has_program; /* a BPF program selects the socket */
+	bool has_program;    /* a BPF program selects the socket */
+	uint64_t options_id; /* of the socket options that its sockets have */
 };
 
 /* Binds sockets for slots [0, slots) of a listener; they listen unless they overlap own
@@ -87,6 +88,9 @@ uint32_t listener_revive(
     struct listener *listener, const struct listener_config *config);
 
 uint32_t listener_socket_count(const struct listener *listener);
+/* Equal for equal socket options. They are set before bind(2): other ones need other
+ * sockets. */
+uint64_t listener_options_id(const struct listener_config *config);
 /* False if the file of its Unix socket has been removed or replaced. */
 bool listener_is_reachable(const struct listener *listener);
 /* Connections that the kernel has dropped on all of its sockets (socket_info.h). */

@@ -54,6 +54,8 @@ is_free(const struct listener *listener, const struct listener_config *config)
 	return listener->config_index >= 0 && listener->next_config_index < 0 &&
 	    address_equal(&listener->configured, &config->address) &&
 	    listener->configured.is_mptcp == config->address.is_mptcp &&
+	    (listener->is_from_manager || address_is_unix(&listener->address) ||
+		listener->options_id == listener_options_id(config)) &&
 	    listener_is_reachable(listener);
 }
 

@@ -313,6 +313,9 @@ make_listener(struct state_reader *reader, const struct listener *row, uint16_t 
 		return NULL;
 	address_set_port(&listener->address, port);
 	listener->config_index = row->config_index;
+	if (row->config_index >= 0)
+		listener->options_id = listener_options_id(
+		    &reader->master->config.current.listeners[row->config_index]);
 	listener->is_from_manager = row->is_from_manager;
 	listener->passed_sockets = row->passed_sockets;
 	listener->is_order_unknown = row->is_order_unknown;
