@@ -61,9 +61,11 @@ print_row(const struct option_row *row)
 	if (row->heading != NULL)
 		printf("\n %s\n", row->heading);
 	char letter[] = { '-', (char)row->letter, ',', ' ', '\0' };
-	int n = printf("  %s--%s%s%s", row->letter != 0 ? letter : "    ", row->name,
-	    row->argument != NULL ? "=" : "",
-	    row->argument != NULL ? row->argument : "");
+	bool is_optional = row->implied != NULL;
+	int n = printf("  %s--%s", row->letter != 0 ? letter : "    ", row->name);
+	if (row->argument != NULL)
+		n += printf("%s%s%s", is_optional ? "[=" : "=", row->argument,
+		    is_optional ? "]" : "");
 	if (n + 2 > HELP_COLUMN)
 		n = printf("\n") - 1;
 	printf("%*s", HELP_COLUMN - n, "");
@@ -159,7 +161,7 @@ parse_name(const struct option_row *row, const char *text)
 }
 
 static void
-set(const struct option_row *row, char *text, void *field)
+set(const struct option_row *row, const char *text, void *field)
 {
 	const char *expected;
 	uint64_t number;
@@ -213,8 +215,9 @@ add_rows(struct parser *parser, const struct option_row *rows)
 		assert(count < ROWS_MAX);
 		parser->rows[count] = row;
 		parser->longs[count] = (struct option){ .name = row->name,
-			.has_arg =
-			    row->argument != NULL ? required_argument : no_argument,
+			.has_arg = row->argument == NULL ? no_argument
+			    : row->implied != NULL       ? optional_argument
+							 : required_argument,
 			.val = LONG_CODE + (int)count };
 		if (row->letter == 0)
 			continue;
@@ -295,7 +298,8 @@ options_parse(const struct options_command *command, int argc, char **argv, void
 			puts(command->version);
 			exit_after_output();
 		}
-		set(row, optarg, (char *)into + row->offset);
+		set(row, optarg != NULL ? optarg : row->implied,
+		    (char *)into + row->offset);
 	}
 	int operands = argc - optind;
 	if (operands < command->operands_min)

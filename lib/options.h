@@ -46,6 +46,9 @@ struct option_row {
 	uint64_t min, max;   /* of numbers; max 0: OPTIONS_MEASURE_MAX, or 32 bits */
 	const char *const *names; /* OPTION_NAME; NULL at the end */
 	int value;                /* OPTION_VALUE */
+	const char
+	    *implied; /* of text: the value without an argument, which can then
+			 only be given as --name=ARGUMENT; NULL: it must be given */
 	/* OPTION_PARSE: sets *field and returns NULL, or returns what was expected. */
 	const char *(*parse)(const char *text, void *field);
 };

@@ -2,6 +2,7 @@
 
 #include "net/address.h"
 #include "net/socket_info.h"
+#include "client/load/outage_watch.h"
 #include "client/load/own_delay.h"
 #include "client/load/traffic.h"
 
@@ -80,6 +81,8 @@ accounting_answered(
 	counters_add(is_correct ? &messages->verified : &messages->wrong, 1);
 	counters_add(&messages->in_flight, (uint64_t)-1);
 	counters_set(&ctx->counters->last_answer_ns, now_ns);
+	outage_watch_answered(ctx, conn, message.intended_ns,
+	    now_ns - (ctx->sample.weight > 0 ? ctx->sample.waited_ns : 0));
 	own_delay_answered(ctx, conn, &message, is_measured);
 	if (message.intended_ns >= ctx->times.measure_ns)
 		count_at_target(
@@ -261,9 +264,10 @@ accounting_connection_lost(
 	record_lost_connection(ctx, conn, loss);
 	accounting_heard(ctx, conn, ctx->times.now_ns);
 	for (; conn->in_flight > 0; conn->in_flight--) {
-		count_lost_message(ctx, conn,
-		    message_queue_pop(&ctx->message_pool, &conn->queue), is_wrong,
-		    loss);
+		struct queued_message message =
+		    message_queue_pop(&ctx->message_pool, &conn->queue);
+		outage_watch_lost(ctx, conn, message.intended_ns);
+		count_lost_message(ctx, conn, message, is_wrong, loss);
 		is_wrong = false; /* of the oldest message only */
 	}
 }

@@ -13,6 +13,7 @@
 #include "client/load/conn_receive.h"
 #include "client/load/conn_send.h"
 #include "client/load/conn_tls.h"
+#include "client/load/outage_watch.h"
 #include "client/load/traffic.h"
 #include "client/load/transcript.h"
 
@@ -215,10 +216,15 @@ conn_close(struct load_context *ctx, struct conn *conn, enum conn_end reason)
 	/* A schedule keeps its messages due; others are made due again. */
 	if (is_lost && ctx->plan->load < PLAN_INTERVAL)
 		drop_due(ctx, conn);
-	if (again && reason != CONN_CLOSE_CANCELLED && conn_state_has_work(ctx, conn))
+	if (again && reason != CONN_CLOSE_CANCELLED && conn_state_has_work(ctx, conn)) {
+		if (is_lost)
+			outage_watch_reconnected(ctx, conn);
 		connect_again(ctx, conn, delay_ns);
-	else
+	} else {
+		if (is_lost && !ctx->is_stopped)
+			outage_watch_ended(ctx, conn);
 		finish(ctx, conn);
+	}
 }
 
 static void

@@ -95,9 +95,10 @@ struct load_context {
 
 	struct load_tls *tls; /* conn_tls.h; NULL: no TLS */
 
-	struct verify verify; /* traffic_messages */
-	struct talks *talks;  /* traffic_conversation */
-	struct asker *askers; /* traffic_whoami: one for each connection */
+	struct verify verify;         /* traffic_messages */
+	struct talks *talks;          /* traffic_conversation */
+	struct asker *askers;         /* traffic_whoami: one for each connection */
+	struct outage_watch *watches; /* --hold: one for each connection; else NULL */
 	struct message_pool message_pool;
 	struct timer_wheel timer_wheel;
 	struct pacer arrivals;

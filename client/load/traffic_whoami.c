@@ -13,6 +13,7 @@
 #include "lib/xmalloc.h"
 #include "proto/whoami.h"
 #include "client/load/accounting.h"
+#include "client/load/outage_watch.h"
 #include "client/load/traffic.h"
 #include "client/plan/proxy_plan.h"
 
@@ -134,8 +135,10 @@ meet(struct load_context *ctx, struct conn *conn, struct asker *asker,
 		counters_add(&whoami->reconnected, 1);
 		counters_add(&whoami->stayed, asker->last_server == asker->server);
 	}
-	if (asker->server != NO_SERVER)
+	if (asker->server != NO_SERVER) {
+		outage_watch_server(ctx, conn, asker->server);
 		counters_add(&ctx->counters->servers[asker->server].connections, 1);
+	}
 	seen->closed_ns = 0;
 	seen->opened_ns = ctx->times.now_ns;
 	seen->outside = view->client;

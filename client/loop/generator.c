@@ -14,6 +14,7 @@
 #include "net/receive_time.h"
 #include "client/load/conn.h"
 #include "client/load/conn_tls.h"
+#include "client/load/outage_watch.h"
 #include "client/load/traffic.h"
 #include "client/load/transcript.h"
 #include "client/loop/arrivals.h"
@@ -225,6 +226,7 @@ allocate(struct load_context *ctx)
 	message_queue_pool_init(&ctx->message_pool);
 	conn_tls_init(ctx);
 	ctx->traffic->start(ctx);
+	outage_watch_start(ctx);
 }
 
 static void
@@ -298,6 +300,7 @@ generator_run(const struct generator_args *args)
 		phases_start(&ctx);
 		rc = loop(&ctx);
 		end_answers(&ctx);
+		outage_watch_finish(&ctx);
 		if (rc == 0)
 			phases_finish(&ctx);
 	}

@@ -222,6 +222,25 @@ counters_map_add_targets(struct counters_map *counters_map, uint32_t targets)
 	return 0;
 }
 
+int
+counters_map_add_outages(struct counters_map *counters_map, uint32_t room)
+{
+	struct control_block *control_block = counters_map->control_block;
+	size_t each = outages_bytes(room), bytes = counters_map->count * each;
+	uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		return -1;
+	control_block->outages = memory;
+	control_block->outages_bytes = bytes;
+	for (uint32_t i = 0; i < counters_map->count; i++) {
+		struct outages *outages = (void *)(memory + i * each);
+		outages->room = room;
+		counters_map_at(counters_map, i)->outages = outages;
+	}
+	return 0;
+}
+
 /* Waits for a process that is writing a name: it needs a few instructions for that. */
 static bool
 is_named(struct control_block *control_block, int i, const char *name)
@@ -259,6 +278,9 @@ counters_map_close(struct counters_map *counters_map)
 	if (counters_map->control_block && counters_map->control_block->targets != NULL)
 		munmap(counters_map->control_block->targets,
 		    counters_map->control_block->targets_bytes);
+	if (counters_map->control_block && counters_map->control_block->outages != NULL)
+		munmap(counters_map->control_block->outages,
+		    counters_map->control_block->outages_bytes);
 	if (counters_map->control_block)
 		munmap(counters_map->control_block, counters_map->total_bytes);
 	counters_map->control_block = NULL;

@@ -25,6 +25,7 @@
 #include "lib/units.h"
 #include "net/address.h"
 #include "client/measure/findings.h"
+#include "client/measure/outages.h"
 #include "client/plan/plan.h"
 #include "client/plan/threshold.h"
 
@@ -287,6 +288,7 @@ struct counters {
 	char granted[SOCKET_OPTION_COUNT][SOCKET_OPTION_TEXT_MAX];
 	_Atomic uint32_t are_granted_known;
 	struct findings *findings; /* in the shared memory; NULL: none is kept */
+	struct outages *outages;   /* likewise; NULL: none are looked for */
 
 	/* In the shared memory; those of named steps as far as latency_count. */
 	struct histogram *histograms[LATENCY_MAX];
@@ -326,6 +328,8 @@ struct control_block {
 	size_t seen_bytes;
 	void *targets; /* histograms of the targets; NULL: none */
 	size_t targets_bytes;
+	uint8_t *outages; /* a list for each process; NULL: none */
+	size_t outages_bytes;
 	uint64_t started_at_ns; /* CLOCK_REALTIME at start_ns */
 	uint32_t slots;
 };
@@ -337,6 +341,10 @@ struct counters_map {
 	size_t total_bytes;
 	uint32_t count;
 };
+/* Adds room for `room` periods without an answer to each process. 0, or -1 with errno.
+ */
+int counters_map_add_outages(struct counters_map *counters_map, uint32_t room)
+    __attribute__((warn_unused_result));
 /* Maps the shared memory for `count` processes, before the fork, and `steps` named
  * steps. 0, or -1 with errno. */
 int counters_map_open(struct counters_map *ret, uint32_t count, uint32_t steps)

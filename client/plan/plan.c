@@ -22,6 +22,8 @@
 #define SLOW_READ_MAX (32u << 20)  /* bytes per second */
 #define SEARCH_FIRST_RATE 1000     /* messages per second */
 #define TRANSCRIPT_SOCKETS 8
+#define HOLD_INTERVALS 3
+#define HOLD_MIN_NS (200 * NS_PER_MS)
 #define TRANSCRIPT_MESSAGES 100
 
 const char *const plan_load_names[] = {
@@ -343,6 +345,29 @@ check_load(struct plan *plan, char *error)
 	return 0;
 }
 
+/* An outage is seen by the messages that were due in it. */
+static int
+check_hold(struct plan *plan, char *error)
+{
+	double interval_ns = plan->load == PLAN_INTERVAL
+	    ? (double)plan->interval_ns
+	    : (double)plan->connections / plan->rate_all * 1e9;
+	if (!plan->hold)
+		return 0;
+	if (plan->load < PLAN_INTERVAL)
+		return refuse(error,
+		    "--hold requires --interval or --rate: messages that are due at their times show an outage");
+	if (plan->hold_ns > 0)
+		return 0;
+	if (interval_ns * HOLD_INTERVALS >= (double)OPTIONS_MEASURE_MAX)
+		return refuse(error,
+		    "--hold: the interval between the messages of a connection is too long; fix: --hold=T");
+	plan->hold_ns = (uint64_t)(interval_ns * HOLD_INTERVALS);
+	if (plan->hold_ns < HOLD_MIN_NS)
+		plan->hold_ns = HOLD_MIN_NS;
+	return 0;
+}
+
 static int
 check_timing(struct plan *plan, char *error)
 {
@@ -363,7 +388,7 @@ check_timing(struct plan *plan, char *error)
 	/* The two-socket test shows what happens to its two sockets. */
 	plan->reconnect =
 	    !plan->no_reconnect && (plan->duration_ns > 0 || plan->messages > 0);
-	return 0;
+	return check_hold(plan, error);
 }
 
 static int

@@ -119,6 +119,9 @@ struct plan {
 	uint64_t ramp_ns;   /* spread the connects evenly over this time, under load */
 	uint64_t warmup_ns; /* at the start; not in the figures */
 	uint64_t drain_ns;  /* maximum wait for answers at the end; 0: no wait */
+	bool hold;          /* --hold */
+	uint64_t hold_ns;   /* longest wait for an answer that is no outage; 0: none are
+			       looked for */
 	uint64_t spin_ns;   /* busy-wait for the first and last part of each wait */
 
 	/* churn and unusual clients */

@@ -52,6 +52,20 @@ parse_percent(const char *text, void *field)
 	return NULL;
 }
 
+/* "auto", "500ms" */
+static const char *
+parse_hold(const char *text, void *field)
+{
+	struct plan *plan = field;
+	plan->hold = true;
+	plan->hold_ns = 0;
+	if (strcmp(text, "auto") == 0)
+		return NULL;
+	if (units_parse_duration(text, &plan->hold_ns) < 0 || plan->hold_ns == 0)
+		return "a time, as in 250ms or 30s";
+	return NULL;
+}
+
 static const char *
 parse_workers(const char *text, void *field)
 {
@@ -115,6 +129,8 @@ static const struct option_row rows[] = {
 	    .help = "arrivals of the open loop: constant or poisson (constant)" },
 	{ "interval", 0, "T", OPTION_DURATION, AT(interval_ns), .min = 1,
 	    .help = "send one message every T on each connection" },
+	{ "hold", 0, "T", OPTION_PARSE, 0, .parse = parse_hold, .implied = "auto",
+	    .help = "find the periods in which a connection had no answer for longer than T (3 intervals, at least 200ms)" },
 	{ "connect-rate", 0, "N[/s]", OPTION_PARSE, AT(connect_rate_all), .parse = parse_rate,
 	    .help = "connects per second (unlimited)" },
 	{ "ramp", 0, "T", OPTION_DURATION, AT(ramp_ns),

@@ -165,6 +165,17 @@ chart_band(const struct chart *chart, const struct chart_point *low,
 	fputs("Z\"/>\n", chart->file);
 }
 
+void
+chart_rectangle(const struct chart *chart, double x_low, double x_high, double y_low,
+    double y_high, double opacity)
+{
+	double left = to_x(chart, x_low), top = to_y(chart, y_low);
+	fprintf(chart->file,
+	    "<rect class=\"fill\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" opacity=\"%.2g\"/>\n",
+	    left, top, fmax(to_x(chart, x_high) - left, 0.5),
+	    fmax(to_y(chart, y_high) - top, 0.5), opacity);
+}
+
 double
 chart_step(const struct chart_axis *axis)
 {

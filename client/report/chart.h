@@ -56,6 +56,10 @@ void chart_circle(
 void chart_band(const struct chart *chart, const struct chart_point *low,
     const struct chart_point *high, size_t count, int series);
 
+/* A filled rectangle between values of both axes; opacity from 0 to 1. */
+void chart_rectangle(const struct chart *chart, double x_low, double x_high,
+    double y_low, double y_high, double opacity);
+
 /* An axis that covers [low, high] and ends at round values: linear from 0, logarithmic
  * at powers of ten. chart_step() is the distance (linear) or factor between its marks.
  */

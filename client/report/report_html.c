@@ -9,6 +9,7 @@
 #include "client/report/chart.h"
 #include "client/report/report_charts.h"
 #include "client/report/report_connections.h"
+#include "client/report/report_outages.h"
 #include "client/report/report_servers.h"
 #include "client/report/report_style.h"
 #include "client/report/report_summary.h"
@@ -295,6 +296,7 @@ report_html_main(const struct result *result, FILE *file)
 	report_tables_search(result, file);
 	report_tables_latencies(result, file);
 	report_charts(result, file);
+	report_outages_html(result, file);
 	report_charts_losses(result, file);
 	report_tables_targets(result, file);
 	write_connections(result, file);

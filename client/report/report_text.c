@@ -9,6 +9,7 @@
 #include "lib/units.h"
 #include "lib/xmalloc.h"
 #include "client/report/report_connections.h"
+#include "client/report/report_outages.h"
 #include "client/report/report_servers.h"
 #include "client/report/report_summary.h"
 #include "client/report/report_tls.h"
@@ -478,6 +479,17 @@ print_lost_connections(const struct result *result, FILE *file)
 }
 
 static void
+print_outages(const struct result *result, FILE *file)
+{
+	char lines[REPORT_OUTAGES_LINES_MAX][REPORT_LINE_MAX];
+	size_t count = report_outages_lines(result, lines);
+	if (count > 0)
+		fputs("\n  outages\n", file);
+	for (size_t i = 0; i < count; i++)
+		fprintf(file, "  %s%s\n", i > 0 ? "  " : "", lines[i]);
+}
+
+static void
 print_thresholds(const struct result *result, FILE *file)
 {
 	char value[THRESHOLD_TEXT_MAX];
@@ -589,6 +601,7 @@ print_all(const struct result *result, FILE *file)
 	print_lost(result, file);
 	print_rates(result, file);
 	print_ledger(result, file);
+	print_outages(result, file);
 	print_lost_connections(result, file);
 	print_mismatches(result, file);
 	print_latencies(result, file);

@@ -29,8 +29,9 @@
 #define RESULT_SCHEMA "yodel.result/1"
 #define RESULT_MISMATCHES_MAX 64
 #define RESULT_LOST_MAX 64
-#define RESULT_OUTSIDE_MAX 64  /* addresses */
-#define RESULT_SERVERS_MAX 256 /* of merged results */
+#define RESULT_OUTAGES_MAX 100000 /* of a rank */
+#define RESULT_OUTSIDE_MAX 64     /* addresses */
+#define RESULT_SERVERS_MAX 256    /* of merged results */
 #define RESULT_ERROR_MAX 256
 #define RESULT_FIGURE_MAX 1e18 /* largest value of a figure that is not a count */
 
@@ -50,7 +51,7 @@
 	X(rank_connections, SUM)                                                       \
 	X(processes, SUM) X(messages, OWN) X(pipeline, OWN) X(source_count, OWN)       \
 	X(slow_read, OWN) X(messages_per_connection, OWN) X(duration_ns, OWN)          \
-	X(interval_ns, OWN) X(ramp_ns, OWN) X(warmup_ns, OWN) X(drain_ns, OWN)         \
+	X(interval_ns, OWN) X(hold_ns, OWN) X(ramp_ns, OWN) X(warmup_ns, OWN) X(drain_ns, OWN)         \
 	X(spin_ns, OWN) X(timeout_ns, OWN) X(connect_timeout_ns, OWN)                  \
 	X(lifetime_ns, OWN) X(tls_resume, OWN) X(rank, OWN) X(ranks, OWN)
 #define RESULT_PLAN_REALS(X) X(rate, OWN) X(connect_rate, OWN)
@@ -143,6 +144,24 @@ struct result_server {
 struct result_outside {
 	char *address;
 	uint64_t connections;
+};
+
+/* Periods without an answer (--hold); all 0 without it. */
+struct result_hold {
+	uint64_t periods;     /* longer than plan.hold_ns, or the end of a connection */
+	uint64_t unlisted;    /* of these: too many for the list `outages` */
+	uint64_t connections; /* with at least one */
+	uint64_t lost;        /* connections that were lost and not replaced */
+	uint64_t reconnected; /* periods that ended on a new connection */
+	uint64_t other_server; /* of these: at another server than before */
+	uint64_t open;         /* periods that lasted to the end of the run */
+};
+
+struct result_outage {
+	uint64_t connection; /* in all ranks, from 0 */
+	uint64_t begin_ns;   /* CLOCK_REALTIME */
+	uint64_t length_ns;
+	char *end; /* one of outages_end_names */
 };
 
 /* As in struct counters_whoami; all 0 without --expect whoami. */
@@ -312,6 +331,9 @@ struct result {
 	size_t tls_count_count;
 	struct result_certificate *certificates;
 	size_t certificate_count;
+	struct result_hold hold;
+	struct result_outage *outages; /* by connection, then by time */
+	size_t outage_count;
 	struct result_process *processes;
 	size_t process_count;
 	struct result_client_delay *client_delays; /* of a single rank only */

@@ -212,6 +212,67 @@ collect_findings(const struct counters *counters, struct result *ret)
 	ret->finding_count += count;
 }
 
+/* As text in the document. */
+static struct result_outage
+outage_of(const struct outage *from, uint64_t clock_offset_ns)
+{
+	return (struct result_outage){
+		.connection = from->connection,
+		.begin_ns = from->begin_ns + clock_offset_ns,
+		.length_ns = from->end_ns - from->begin_ns,
+		.end = xstrdup(outages_end_names[from->end]),
+	};
+}
+
+static void
+count_outage(const struct outage *outage, struct result_hold *hold)
+{
+	hold->lost += outage->end == OUTAGE_LOST;
+	hold->open += outage->end == OUTAGE_OPEN;
+	hold->other_server += outage->end == OUTAGE_OTHER_SERVER;
+	hold->reconnected +=
+	    outage->end == OUTAGE_RECONNECTED || outage->end == OUTAGE_OTHER_SERVER;
+}
+
+static int
+by_connection(const void *a, const void *b)
+{
+	const struct outage *x = a, *y = b;
+	if (x->connection != y->connection)
+		return x->connection < y->connection ? -1 : 1;
+	return (x->begin_ns > y->begin_ns) - (x->begin_ns < y->begin_ns);
+}
+
+static void
+collect_outages(const struct counters *counters, struct result *ret)
+{
+	const struct outages *from = counters->outages;
+	struct result_hold *hold = &ret->hold;
+	if (from == NULL)
+		return;
+	size_t count = record_count(&from->count, from->room, from->room);
+	uint64_t missed = atomic_load(&from->missed),
+		 offset = clock_realtime_offset_ns();
+	struct outage *sorted = xcalloc(count + 1, sizeof(*sorted));
+	memcpy(sorted, from->list, count * sizeof(*sorted));
+	qsort(sorted, count, sizeof(*sorted), by_connection);
+	ret->outages = xreallocarray(
+	    ret->outages, ret->outage_count + count + 1, sizeof(*ret->outages));
+	hold->periods += count + missed;
+	hold->unlisted += missed;
+	for (size_t i = 0; i < count; i++) {
+		hold->connections +=
+		    i == 0 || sorted[i].connection != sorted[i - 1].connection;
+		count_outage(&sorted[i], hold);
+		if (ret->outage_count < RESULT_OUTAGES_MAX)
+			ret->outages[ret->outage_count++] =
+			    outage_of(&sorted[i], offset);
+		else
+			hold->unlisted++;
+	}
+	free(sorted);
+}
+
 /* Of a failed connect; "" for 0. */
 static char *
 error_text(const struct address *address, int error)
@@ -443,6 +504,7 @@ collect_counters(const struct counters *counters, uint64_t start_ns, struct resu
 			abort();
 	collect_process(counters, start_ns, ret);
 	collect_findings(counters, ret);
+	collect_outages(counters, ret);
 	collect_mismatches(counters, ret);
 	collect_lost_connections(counters, ret);
 }

@@ -145,6 +145,18 @@ static const struct json_record_field whoami_fields[] = {
 	END,
 };
 
+#define HOLD struct result_hold
+static const struct json_record_field hold_fields[] = {
+	JSON_RECORD(HOLD, periods, JSON_RECORD_SUM),
+	JSON_RECORD(HOLD, unlisted, JSON_RECORD_SUM),
+	JSON_RECORD(HOLD, connections, JSON_RECORD_SUM),
+	JSON_RECORD(HOLD, lost, JSON_RECORD_SUM),
+	JSON_RECORD(HOLD, reconnected, JSON_RECORD_SUM),
+	JSON_RECORD(HOLD, other_server, JSON_RECORD_SUM),
+	JSON_RECORD(HOLD, open, JSON_RECORD_SUM),
+	END,
+};
+
 #define TLS struct result_tls
 static const struct json_record_field tls_fields[] = {
 	JSON_RECORD(TLS, handshakes, JSON_RECORD_SUM),
@@ -178,6 +190,11 @@ const struct json_record_field result_fields[] = {
 	    .offset = offsetof(RESULT, whoami),
 	    .kind = JSON_RECORD_PART,
 	    .part = whoami_fields,
+	    .may_miss = true },
+	{ .name = "hold",
+	    .offset = offsetof(RESULT, hold),
+	    .kind = JSON_RECORD_PART,
+	    .part = hold_fields,
 	    .may_miss = true },
 	{ .name = "tls",
 	    .offset = offsetof(RESULT, tls),
@@ -284,6 +301,15 @@ static const struct json_record_field lost_connection_fields[] = {
 	JSON_RECORD(LOST, line, JSON_RECORD_OWN),
 	JSON_RECORD(LOST, step, JSON_RECORD_OWN),
 	JSON_RECORD(LOST, waiting, JSON_RECORD_OWN),
+	END,
+};
+
+#define OUTAGE struct result_outage
+static const struct json_record_field outage_fields[] = {
+	JSON_RECORD(OUTAGE, connection, JSON_RECORD_OWN),
+	JSON_RECORD(OUTAGE, begin_ns, JSON_RECORD_OWN),
+	JSON_RECORD(OUTAGE, length_ns, JSON_RECORD_OWN),
+	JSON_RECORD(OUTAGE, end, JSON_RECORD_OWN),
 	END,
 };
 
@@ -478,6 +504,8 @@ const struct result_list result_ledger_findings =
 const struct result_list result_lists[] = {
 	LIST(targets, target_count, .fields = result_target_fields),
 	LIST(addresses, address_count, .fields = result_address_fields,
+	    .is_optional = true),
+	LIST(outages, outage_count, .fields = outage_fields, .is_appended = true,
 	    .is_optional = true),
 	LIST(losses, loss_count, .fields = result_losses_fields, .is_optional = true),
 	LIST(

@@ -93,18 +93,32 @@ run_load(struct run_context *run_context, struct result *ret)
 	return 0;
 }
 
+#define OUTAGES_PER_CONNECTION 4
+#define OUTAGES_MIN 16384 /* of a load process */
+
+/* Several periods for each connection of a load process. */
+static uint32_t
+outage_room(const struct plan *plan)
+{
+	uint32_t each = plan->rank_connections / plan->processes + 1;
+	uint32_t room = each * OUTAGES_PER_CONNECTION;
+	return room > OUTAGES_MIN ? room : OUTAGES_MIN;
+}
+
 /* Shared memory that only some runs need. 0, or -1 with errno. */
 static int
 add_maps(struct run_context *run_context)
 {
 	const struct plan *plan = &run_context->plan;
+	struct counters_map *map = &run_context->counters_map;
 	if (plan_expects_whoami(plan) &&
-	    counters_map_add_seen(&run_context->counters_map, plan->rank_connections) <
-		0)
+	    counters_map_add_seen(map, plan->rank_connections) < 0)
+		return -1;
+	if (plan->hold_ns > 0 && counters_map_add_outages(map, outage_room(plan)) < 0)
 		return -1;
 	return plan->target_count < 2
 	    ? 0
-	    : counters_map_add_targets(&run_context->counters_map, plan->target_count);
+	    : counters_map_add_targets(map, plan->target_count);
 }
 
 static int

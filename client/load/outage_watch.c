@@ -1,0 +1,124 @@
+#include "client/load/outage_watch.h"
+
+#include <stdlib.h>
+
+#include "lib/xmalloc.h"
+
+struct outage_watch {
+	uint64_t since_ns;    /* oldest message that was lost since the last answer;
+				 0: none */
+	uint64_t answered_ns; /* arrival of the last answer; 0: none yet */
+	int16_t server;       /* that answered last; -1: not known */
+	uint8_t how;          /* enum outage_end: of the period that goes on */
+};
+
+void
+outage_watch_start(struct load_context *ctx)
+{
+	if (ctx->plan->hold_ns == 0)
+		return;
+	ctx->watches = xcalloc(ctx->count, sizeof(*ctx->watches));
+	for (uint32_t i = 0; i < ctx->count; i++)
+		ctx->watches[i].server = -1;
+}
+
+static struct outage_watch *
+watch_of(const struct load_context *ctx, const struct conn *conn)
+{
+	return &ctx->watches[conn_state_index(ctx, conn)];
+}
+
+/* Periods that end in the warm-up are not measured. */
+static void
+add(struct load_context *ctx, const struct conn *conn, uint64_t begin_ns,
+    uint64_t end_ns, enum outage_end how)
+{
+	const struct outage outage = {
+		.begin_ns = begin_ns,
+		.end_ns = end_ns,
+		.connection = (uint32_t)conn_state_number(ctx, conn),
+		.end = (uint8_t)how,
+	};
+	if (end_ns >= ctx->times.measure_ns)
+		outages_add(ctx->counters->outages, &outage);
+}
+
+/* When the wait for an answer began in which this message is the first. */
+static uint64_t
+begin_of(const struct outage_watch *watch, uint64_t intended_ns)
+{
+	if (watch->since_ns != 0)
+		return watch->since_ns;
+	return intended_ns > watch->answered_ns ? intended_ns : watch->answered_ns;
+}
+
+void
+outage_watch_take_answer(struct load_context *ctx, const struct conn *conn,
+    uint64_t intended_ns, uint64_t arrived_ns)
+{
+	struct outage_watch *watch = watch_of(ctx, conn);
+	uint64_t begin_ns = begin_of(watch, intended_ns);
+	if (arrived_ns > begin_ns + ctx->plan->hold_ns)
+		add(ctx, conn, begin_ns, arrived_ns, (enum outage_end)watch->how);
+	watch->since_ns = 0;
+	watch->answered_ns = arrived_ns;
+	watch->how = OUTAGE_ANSWERED;
+}
+
+void
+outage_watch_take_loss(
+    struct load_context *ctx, const struct conn *conn, uint64_t intended_ns)
+{
+	struct outage_watch *watch = watch_of(ctx, conn);
+	watch->since_ns = begin_of(watch, intended_ns);
+}
+
+void
+outage_watch_take_reconnect(struct load_context *ctx, const struct conn *conn)
+{
+	watch_of(ctx, conn)->how = OUTAGE_RECONNECTED;
+}
+
+void
+outage_watch_take_server(struct load_context *ctx, const struct conn *conn, int server)
+{
+	struct outage_watch *watch = watch_of(ctx, conn);
+	if (watch->server >= 0 && watch->server != server)
+		watch->how = OUTAGE_OTHER_SERVER;
+	watch->server = (int16_t)server;
+}
+
+/* It has no answer from now on, however short the wait was. */
+void
+outage_watch_take_end(struct load_context *ctx, const struct conn *conn)
+{
+	struct outage_watch *watch = watch_of(ctx, conn);
+	uint64_t now_ns = ctx->times.now_ns;
+	add(ctx, conn, watch->since_ns != 0 ? watch->since_ns : now_ns, now_ns,
+	    OUTAGE_LOST);
+	watch->since_ns = 0;
+}
+
+static void
+add_open(struct load_context *ctx, const struct conn *conn)
+{
+	const struct outage_watch *watch = watch_of(ctx, conn);
+	uint64_t intended_ns = ctx->times.now_ns;
+	if (conn->queue.head != MESSAGE_QUEUE_NONE)
+		intended_ns =
+		    message_queue_at(&ctx->message_pool, conn->queue.head)->intended_ns;
+	uint64_t begin_ns = begin_of(watch, intended_ns);
+	if (ctx->times.now_ns > begin_ns + ctx->plan->hold_ns)
+		add(ctx, conn, begin_ns, ctx->times.now_ns, OUTAGE_OPEN);
+}
+
+void
+outage_watch_finish(struct load_context *ctx)
+{
+	if (ctx->watches == NULL)
+		return;
+	for (uint32_t i = 0; i < ctx->count; i++)
+		add_open(ctx, &ctx->conns[i]);
+	free(ctx->watches);
+	ctx->watches = NULL;
+}

@@ -1,0 +1,77 @@
+/*
+ * outage_watch.h - finds the periods in which a connection had no answer for longer
+ * than plan->hold_ns (--hold).
+ *
+ *   answer   message   message                       answer
+ *     |         |         |                             |
+ *     |         |<------- dark: longer than hold ------>|
+ *            intended     no answer                  arrives
+ *
+ * A period begins at the intended time of the first message that was not answered since
+ * the last answer, and ends when the next answer arrives, also on a connection that
+ * replaces this one. Without --hold nothing is watched (ctx->watches is NULL).
+ */
+#ifndef CLIENT_LOAD_OUTAGE_WATCH_H
+#define CLIENT_LOAD_OUTAGE_WATCH_H
+
+#include "client/load/conn_state.h"
+
+struct outage_watch;
+
+void outage_watch_start(struct load_context *ctx);
+/* Records the periods that last to the end of the run, and frees the memory. */
+void outage_watch_finish(struct load_context *ctx);
+
+/* What the functions below do with --hold. */
+void outage_watch_take_answer(struct load_context *ctx, const struct conn *conn,
+    uint64_t intended_ns, uint64_t arrived_ns);
+void outage_watch_take_loss(
+    struct load_context *ctx, const struct conn *conn, uint64_t intended_ns);
+void outage_watch_take_reconnect(struct load_context *ctx, const struct conn *conn);
+void outage_watch_take_server(
+    struct load_context *ctx, const struct conn *conn, int server);
+void outage_watch_take_end(struct load_context *ctx, const struct conn *conn);
+
+/* The message with that intended time is answered. */
+static inline void
+outage_watch_answered(struct load_context *ctx, const struct conn *conn,
+    uint64_t intended_ns, uint64_t arrived_ns)
+{
+	if (ctx->watches != NULL)
+		outage_watch_take_answer(ctx, conn, intended_ns, arrived_ns);
+}
+
+/* The message will not be answered: its connection is lost. */
+static inline void
+outage_watch_lost(
+    struct load_context *ctx, const struct conn *conn, uint64_t intended_ns)
+{
+	if (ctx->watches != NULL)
+		outage_watch_take_loss(ctx, conn, intended_ns);
+}
+
+/* The connection is lost and is being replaced. */
+static inline void
+outage_watch_reconnected(struct load_context *ctx, const struct conn *conn)
+{
+	if (ctx->watches != NULL)
+		outage_watch_take_reconnect(ctx, conn);
+}
+
+/* The first answer on a connection names its server, by an index of servers from 0. */
+static inline void
+outage_watch_server(struct load_context *ctx, const struct conn *conn, int server)
+{
+	if (ctx->watches != NULL)
+		outage_watch_take_server(ctx, conn, server);
+}
+
+/* The connection is lost and will not be replaced. */
+static inline void
+outage_watch_ended(struct load_context *ctx, const struct conn *conn)
+{
+	if (ctx->watches != NULL)
+		outage_watch_take_end(ctx, conn);
+}
+
+#endif

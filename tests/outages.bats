@@ -1,0 +1,203 @@
+#!/usr/bin/env bats
+# run-checks: alone
+#
+# yodel --hold: outages of known length, held against a packet capture of the same run.
+# shellcheck disable=SC2086,SC2153 # words are meant; start_yodeld sets PORT
+
+load lib/helpers
+load lib/real_servers
+
+CONNECTIONS=${LONG:+5000}
+CONNECTIONS=${CONNECTIONS:-1000}
+
+setup_file()
+{
+	needs root
+	needs command tcpdump
+	needs command nsenter
+}
+
+# A network of this test alone, in which the client has an address for each connection.
+make_network()
+{
+	spawn network unshare -n sleep 600
+	NETWORK="nsenter -n -t $(<network.pid)"
+	is_own_network()
+	{
+		[ "$(readlink "/proc/$(<network.pid)/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+	}
+	wait_until is_own_network
+	$NETWORK ip link set lo up
+	$NETWORK ip route add local 10.99.0.0/16 dev lo
+}
+
+in_network()
+{
+	$NETWORK "$@"
+}
+
+# Starts the capture and the client. RUN_PID is the client's.
+start_run() # PORT ARG...
+{
+	local port=$1
+	shift
+	spawn capture $NETWORK tcpdump -i lo -n -B 65536 -s 96 --time-stamp-precision=nano \
+		-w run.pcap -U "tcp port $port"
+	wait_until grep -q 'listening on' capture.log
+	# With real-time priority other load on the machine does not delay the client.
+	spawn run $NETWORK chrt --rr 1 "$BUILD/yodel" -q -c "$CONNECTIONS" --source-ip 10.99.0.0/16 --interval 100ms \
+		--hold=250ms --json run.json "$@" "127.0.0.1:$port"
+	RUN_PID=$SPAWNED
+	wait_until established
+}
+
+# All connections are established, and the messages are on their way.
+established()
+{
+	[ "$($NETWORK ss -Htn state established src 10.99.0.0/16 | wc -l)" -ge "$CONNECTIONS" ]
+}
+
+end_run()
+{
+	wait "$RUN_PID" || true
+	kill -INT "$(<capture.pid)"
+	wait_until has_ended "$(<capture.pid)"
+}
+
+# Holds the run against its capture: all outages are found, none is invented, and 99 % agree
+# within 2 ms in a run that is valid (on a busy machine, within 20 ms).
+check_run() # PORT
+{
+	python3 "$BATS_TEST_DIRNAME/lib/outages_of_capture.py" run.pcap "$1" run.json | tee compared.json
+	python3 - <<-'END'
+		import json
+		c = json.load(open("compared.json"))
+		assert c["captured"] > 0 and c["missing"] == 0 and c["invented"] == 0, c
+		agree = c["close"] if c["verdict"] == "valid" else c["near"]
+		assert agree >= 0.99 * c["captured"], c
+	END
+}
+
+of_result() # EXPRESSION - with the result as r
+{
+	python3 -c 'import json, sys; r = json.load(open("run.json")); print(eval(sys.argv[1]))' "$1"
+}
+
+@test "a path that drops packets for half a second makes each connection dark" {
+	make_network
+	YODELD_RUN=$NETWORK start_yodeld --listen 127.0.0.1:0
+	start_run "$PORT" -d 4s
+	in_network nft -f - <<-END
+		table ip cut {
+		  chain input {
+		    type filter hook input priority 0
+		    tcp dport $PORT drop
+		  }
+		}
+	END
+	sleep 0.5
+	in_network nft delete table ip cut
+	end_run
+	check_run "$PORT"
+	[ "$(of_result 'r["hold"]["connections"]')" = "$CONNECTIONS" ]
+	[ "$(of_result 'r["hold"]["lost"], r["hold"]["reconnected"], r["messages"]["wrong"]')" = "(0, 0, 0)" ]
+	[ "$(of_result 'min(o["length_ns"] for o in r["outages"]) > 400e6')" = True ]
+	run -0 "$BUILD/yodel" report --text run.json
+	[[ $output =~ [0-9,]+" of "[0-9,]+" connections dark for "[0-9.]+" "m?"s to "[0-9.]+" "m?"s from "[0-9:.]+" UTC; 0 lost; 0 wrong bytes" ]]
+}
+
+@test "a worker that is stopped makes its connections dark, and no other" {
+	make_network
+	YODELD_RUN=$NETWORK start_yodeld -w 4 --listen 127.0.0.1:0
+	start_run "$PORT" -d 4s
+	local worker
+	worker=$(worker_pids | head -n 1)
+	# With loopback addresses its connections are those of its descriptors.
+	local held
+	held=$(find "/proc/$worker/fd" -lname 'socket:*' | wc -l)
+	kill -STOP "$worker"
+	sleep 0.6
+	kill -CONT "$worker"
+	end_run
+	check_run "$PORT"
+	local dark
+	dark=$(of_result 'r["hold"]["connections"]')
+	echo "$dark dark connections, $held sockets of the worker"
+	[ "$dark" -gt $((held - 10)) ]
+	[ "$dark" -le "$held" ]
+	[ "$(of_result 'r["hold"]["periods"] == r["hold"]["connections"] and r["hold"]["lost"] == 0')" = True ]
+}
+
+@test "one of three servers that is killed behind HAProxy makes a third of them dark" {
+	needs command haproxy
+	make_network
+	local i ports=()
+	for i in 1 2 3; do
+		spawn "server$i" $NETWORK setsid "$YODELD" --set "instance=server$i" --set survive_crashes=false \
+			--listen "127.0.0.1:700$i=whoami"
+		ports+=("700$i")
+		wait_until grep -q ready "server$i.log"
+	done
+	cat >haproxy.cfg <<-END
+		defaults
+		  mode tcp
+		  timeout connect 5s
+		  timeout client 60s
+		  timeout server 60s
+		  option redispatch
+		  default-server check inter 200ms fall 2
+		  # The clients of a server come back to it until its check fails.
+		  balance source
+		  hash-type map-based
+		listen front
+		  bind 127.0.0.1:7000
+		  maxconn 20000
+		  server s1 127.0.0.1:7001
+		  server s2 127.0.0.1:7002
+		  server s3 127.0.0.1:7003
+	END
+	spawn haproxy $NETWORK haproxy -db -f haproxy.cfg
+	wait_until in_network bash -c ': </dev/tcp/127.0.0.1/7000'
+	start_run 7000 -d 7s --warmup 1s -p 1 --expect whoami
+	sleep 1.5 # until the warm-up is over
+	kill -KILL -- "-$(<server3.pid)"
+	end_run
+	check_run 7000
+	of_result 'r["hold"], r["servers"]'
+	local served dark
+	served=$(of_result 'next(s["connections"] for s in r["servers"] if s["name"] == "server3")')
+	dark=$(of_result 'r["hold"]["connections"]')
+	[ "$served" -ge $((CONNECTIONS / 6)) ]
+	[ "$dark" -le "$served" ]
+	[ "$dark" -ge $((served * 9 / 10)) ]
+	[ "$(of_result 'r["hold"]["other_server"] == r["hold"]["reconnected"] == r["hold"]["periods"]')" = True ]
+	[ "$(of_result 'r["hold"]["lost"], r["messages"]["wrong"]')" = "(0, 0)" ]
+}
+
+@test "a connection that is lost and not replaced is counted, and told" {
+	start_faulty_server close
+	run -1 "$BUILD/yodel" -c 4 -d 2s --interval 50ms --hold --no-reconnect --json run.json \
+		"127.0.0.1:$FAULTY_SERVER_PORT"
+	[[ $output =~ "1 of 4 connections dark from "[0-9:.]+" UTC; 1 lost; 0 wrong bytes" ]]
+	[ "$(of_result '[o["end"] for o in r["outages"]]')" = "['lost']" ]
+}
+
+@test "an outage that lasts to the end of the run is told as such" {
+	start_yodeld -w 1 --listen 127.0.0.1:0
+	spawn run "$BUILD/yodel" -q -c 3 -d 2s --drain 100ms --interval 50ms --hold --json run.json "127.0.0.1:$PORT"
+	sleep 1
+	kill -STOP "$(worker_pids)"
+	wait "$SPAWNED" || true
+	kill -CONT "$(worker_pids)"
+	[ "$(of_result 'r["hold"]["open"], r["hold"]["lost"], r["hold"]["connections"]')" = "(3, 0, 3)" ]
+}
+
+@test "a run without an outage says so, and --hold needs a schedule" {
+	start_yodeld --listen 127.0.0.1:0
+	run -0 "$BUILD/yodel" -c 2 -d 500ms --interval 50ms --hold=5s "127.0.0.1:$PORT"
+	[[ $output = *"no connection was without an answer for more than 5 s"* ]]
+	run -64 "$BUILD/yodel" -c 2 -d 1s --hold "127.0.0.1:$PORT"
+	[[ $output = "yodel: --hold requires --interval or --rate: "* ]]
+	run -64 "$BUILD/yodel" -c 2 -d 1s --interval 1s --hold=x "127.0.0.1:$PORT"
+	[[ $output = 'yodel: --hold: found "x", expected a time, as in 250ms or 30s' ]]
+}
