@@ -247,21 +247,22 @@ copy_listeners(struct process *process, const struct process *from)
 	return 0;
 }
 
-/* Where the workers of this configuration keep the records of witnesses; made when they
- * are first needed. NULL: they need none, or there is no memory. */
+/* Where a new worker with this configuration keeps the records of witnesses; made when
+ * they are first needed. NULL: it needs none, or there is no memory. */
 static struct witness_records *
-witness_records(struct worker_table *table, const struct config *config)
+witness_records(
+    struct worker_table *table, const struct config *config, uint32_t ledger_entry)
 {
 	if (!config_has_witness(config))
 		return NULL;
-	if (table->witness_records == NULL) {
+	if (table->witness_records == NULL)
 		table->witness_records = witness_records_create();
-		if (table->witness_records == NULL)
-			log_warn(
-			    "[witness_records_failed] "
-			    "witness: cannot create the records: ask finds no connection");
-	}
-	return table->witness_records;
+	if (table->witness_records != NULL &&
+	    witness_records_clear(table->witness_records, ledger_entry) == 0)
+		return table->witness_records;
+	log_warn("[witness_records_failed] "
+		 "witness: cannot create the records: ask finds no connection");
+	return NULL;
 }
 
 static int
@@ -279,7 +280,8 @@ fork_worker(struct process *process, const struct config *config, int channel_fd
 		.ledger = table->ledger,
 		.ledger_entry = process->ledger_entry,
 		.fault_records = table->fault_records,
-		.witness_records = witness_records(table, config),
+		.witness_records =
+		    witness_records(table, config, process->ledger_entry),
 		.run_keeper = keeper_run,
 	};
 	for (size_t i = 0; i < args.socket_count; i++) {
@@ -288,9 +290,6 @@ fork_worker(struct process *process, const struct config *config, int channel_fd
 	}
 	if (table->fault_records != NULL &&
 	    fault_records_clear(table->fault_records, process->ledger_entry) < 0)
-		return -1;
-	if (args.witness_records != NULL &&
-	    witness_records_clear(args.witness_records, process->ledger_entry) < 0)
 		return -1;
 	process->pid = spawn_worker(&args);
 	return process->pid > 0 ? 0 : -1;

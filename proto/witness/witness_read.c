@@ -97,14 +97,15 @@ get_instance(const json_t *from, char ret[WHOAMI_INSTANCE_MAX + 1])
 	return true;
 }
 
-/* A member {"address", "port"}; unchanged if it is null or missing. */
+/* A member {"address", "port"}; unchanged if it is null, missing, or of a Unix socket.
+ */
 static bool
 get_address(const json_t *from, const char *key, struct address_compact *ret)
 {
 	const json_t *value = json_object_get(from, key);
 	const json_t *port = json_object_get(value, "port");
 	const char *text;
-	if (value == NULL || json_is_null(value))
+	if (json_object_get(value, "address") == NULL)
 		return true;
 	if (!get_text(value, "address", INET6_ADDRSTRLEN, &text) ||
 	    json_integer_value(port) < 0 || json_integer_value(port) > UINT16_MAX)
