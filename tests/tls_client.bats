@@ -1,10 +1,13 @@
 #!/usr/bin/env bats
-# TLS of yodel against servers that are not the project's own.
+# TLS of yodel, against independent servers and yodeld.
 # shellcheck disable=SC2154 # run sets stderr and stderr_lines
 
 load lib/helpers
 load lib/client
 load lib/certificates
+
+# tests/install-deps unpacks HAProxy there.
+PATH=$PATH:$BATS_TEST_DIRNAME/../build/tools/usr/sbin
 
 # Starts tls_server.py with the certificate NAME; sets TLS_PORT.
 start_tls_server() # NAME [OPTION...]
@@ -310,4 +313,77 @@ failed_because() # PATTERN
 	result_matches "r['tls']['handshakes'] == 4 and len(r['certificates']) == 1"
 	result_matches "{'kind': 'version', 'text': 'TLS 1.3', 'connections': 4} in r['tls_counts']"
 	result_matches "t['tls_handshake']['count'] == 4"
+}
+
+# Starts yodeld with TLS on a listener and the keys KEYS.
+start_tls_yodeld() # KEYS
+{
+	start_yodeld_with "$1, \"tls\": { \"certificate\": \"$PWD/server.pem\", \"key\": \"$PWD/server.key\" }" \
+		-w 2 --set admin.socket="$PWD/control.sock"
+}
+
+@test "client and server agree over TLS to the byte, whatever the load" {
+	make_ca ca
+	make_certificate server ca localhost
+	start_tls_yodeld '"reply": "echo"'
+	while read -r options; do
+		# shellcheck disable=SC2086 # options are words
+		run_yodel --tls --tls-ca ca.pem --ledger unix:"$PWD/control.sock" $options localhost:"$PORT"
+		[ "$status" -eq 0 ] || { echo "$options"; false; }
+		result_matches "r['ledger']['consistent'] and m['verified'] == m['sent'] > 0"
+		result_matches "r['ledger']['client']['bytes_sent'] == r['bytes']['sent'] < r['tls']['record_bytes_sent']"
+	done <<-'END'
+		-c 20 -n 20 --size 1:40000
+		-c 20 -d 500ms --messages-per-connection 3 --tls-resume 50
+		-c 10 -R 2k -d 500ms --size 64 --tls-max 1.2
+	END
+	[[ $output == *"client and server agree"* ]]
+}
+
+@test "the PROXY header comes before the handshake" {
+	make_ca ca
+	make_certificate server ca localhost
+	start_tls_yodeld '"reply": "echo", "proxy_protocol": "v2", "proxy_from": [ "127.0.0.0/8" ]'
+	run_yodel --tls --tls-ca ca.pem --proxy-protocol v2 --proxy-source 10.0.0.0/8 -c 4 -n 5 localhost:"$PORT"
+	[ "$status" -eq 0 ]
+	# Without a header the ClientHello is refused.
+	run_yodel --tls --tls-ca ca.pem -c 1 --no-reconnect localhost:"$PORT"
+	[ "$status" -eq 1 ]
+}
+
+@test "TLS works over a Unix socket" {
+	make_ca ca
+	make_certificate server ca localhost
+	printf '{ "listeners": [ { "address": "unix:%s", "reply": "echo", "tls": { "certificate": "%s", "key": "%s" } } ] }' \
+		"$PWD/echo.sock" "$PWD/server.pem" "$PWD/server.key" >unix.json
+	start_yodeld -c unix.json -w 1
+	run_yodel --tls --tls-ca ca.pem --tls-name localhost -c 4 -n 5 --size 1:20000 unix:"$PWD/echo.sock"
+	[ "$status" -eq 0 ]
+	result_matches "r['tls']['handshakes'] == 4 and m['verified'] == 20"
+}
+
+@test "HAProxy terminates the TLS of yodel, with the header of a balancer before it" {
+	needs command haproxy
+	make_ca ca
+	make_certificate server ca localhost
+	cat server.pem server.key >both.pem
+	start_yodeld_with '"reply": "echo"' -w 1
+	local port
+	port=$(free_port)
+	cat >haproxy.cfg <<-END
+		defaults
+		  mode tcp
+		  timeout connect 10s
+		  timeout client 60s
+		  timeout server 60s
+		listen front
+		  bind 127.0.0.1:$port accept-proxy ssl crt $PWD/both.pem
+		  server back 127.0.0.1:$PORT
+	END
+	spawn haproxy haproxy -db -f haproxy.cfg
+	wait_until eval ": </dev/tcp/127.0.0.1/$port"
+	run_yodel --tls --tls-ca ca.pem --tls-resume 50 --proxy-protocol v1 -c 10 -n 10 \
+		--messages-per-connection 2 --size 1:20000 localhost:"$port"
+	[ "$status" -eq 0 ]
+	result_matches "m['verified'] == 100 and r['tls']['resumed'] > 0"
 }

@@ -19,6 +19,10 @@
 #define KERNEL_BYTES 4800
 #define QUEUED_BYTES 1024
 #define OWN_BYTES 256
+#define TLS_BYTES 344 /* more of an idle TLS connection */
+/* Handshakes under way, at most (client/load/conn_tls.h), and memory of each. */
+#define HANDSHAKES_MAX 1000
+#define HANDSHAKE_BYTES UINT64_C(45000)
 #define CONVERSATION_BYTES 128 /* more, for a connection that plays one */
 #define TYPICAL_MESSAGE 64
 #define TIME_WAIT_S 60
@@ -134,6 +138,18 @@ check_sources(struct check *check)
 		    (int)(strrchr(source, ':') - source), source);
 }
 
+static uint64_t
+tls_bytes(const struct plan *plan)
+{
+	uint64_t connections = plan->rank_connections;
+	uint64_t handshakes = (uint64_t)plan->processes * HANDSHAKES_MAX;
+	if (!plan->tls)
+		return 0;
+	if (handshakes > connections)
+		handshakes = connections;
+	return connections * TLS_BYTES + handshakes * HANDSHAKE_BYTES;
+}
+
 static void
 check_memory(struct check *check)
 {
@@ -141,7 +157,7 @@ check_memory(struct check *check)
 	    ? OWN_BYTES + CONVERSATION_BYTES
 	    : OWN_BYTES;
 	uint64_t needed = ends(check->plan) * KERNEL_BYTES +
-	    (uint64_t)check->plan->rank_connections * own;
+	    (uint64_t)check->plan->rank_connections * own + tls_bytes(check->plan);
 	uint64_t limit = check->facts->memory_limit_bytes;
 	char need[UNITS_TEXT_MAX], have[UNITS_TEXT_MAX], most[UNITS_TEXT_MAX];
 	if (check->facts->memory_bytes == 0 || needed <= check->facts->memory_bytes)
