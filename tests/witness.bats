@@ -5,6 +5,7 @@
 # shellcheck disable=SC2030,SC2031,SC2154 # each test has its own PORT; run sets stderr
 load lib/helpers
 load lib/supervision
+load lib/certificates
 
 export PYTHONPATH=$BATS_TEST_DIRNAME/lib
 PATH=$PATH:$BATS_TEST_DIRNAME/../build/tools/usr/sbin
@@ -329,6 +330,34 @@ is_closed_for() # REASON NUMBER
 		assert r["received"] >= len("info\n") and r["before"]["bytes"] == 0, r
 		teller = Witness(before=header)
 		assert teller.record_of(piped)["received"] == len("info\nsink\n")
+	END
+}
+
+@test "a witness speaks TLS, and the ends of the stream are those of TLS" {
+	make_ca ca
+	make_certificate server ca 127.0.0.1
+	start_server '"tls": { "certificate": "'"$PWD"'/server.pem", "key": "'"$PWD"'/server.key" }'
+	client <<-'END'
+		import ssl
+		context = ssl.create_default_context(cafile="ca.pem")
+		def tls(end):
+		    return context.wrap_socket(end, server_hostname="127.0.0.1")
+		teller, w, said, ended = (Witness(wrap=tls) for _ in range(4))
+		r = w.ask("info")
+		assert r["received"] == len(w.sent) and r["crc32"] == w.crc(), r
+		w.send("source 1000000\ninfo\n")
+		data = w.read(1000000)
+		assert len(data) == 1000000 and events(w.answer()["record"]) == ["said"]
+		said.send("say 200 5\nfin 400\n")
+		ended.send("fin 100\n")
+		assert ended.rest() == b""
+		ended.send("more")
+		ended.socket.unwrap().close()
+		r = closed(teller, ended)
+		assert events(r) == ["fin", "eof", "closed"] and r["received"] == len(ended.sent), r
+		w.send("hold 300\n" + "x" * 50000)
+		assert events(w.answer()["record"]) == ["said", "held"]
+		until(lambda: teller.record_of(w)["received"] == len(w.sent))
 	END
 }
 

@@ -76,6 +76,8 @@
  *   TCP       {"state":"TEXT",        of the socket, as in ss(8): "established", ...
  *              ...}                   WITNESS_TCP_FIELDS: numbers, and true or false
  *
+ * With TLS, received and crc32 are of the contents; unread, sent and TCP count records.
+ *
  * The record of another worker's connection is as old as its last event; while it
  * holds, or sends the bytes of say or source, it is at most WITNESS_REFRESH_MS old.
  */

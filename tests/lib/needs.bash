@@ -6,7 +6,8 @@
 #   needs descriptors N     a hard limit of at least N open files
 #   needs command NAME      a program in PATH
 #   needs python MODULE     a module of the system's Python
-#   needs kernel FEATURE    mptcp, memory-controller, cgroup-limits, conntrack, netem, ktls, or
+#   needs kernel FEATURE    mptcp, memory-controller, cgroup-limits, namespaces, conntrack, netem,
+#                           ktls, or
 #                           initial-netns (this is the first network namespace, with all its
 #                           sysctls)
 # Where one is missing, the test is skipped with the reason. tests/run-checks lists these
@@ -36,6 +37,7 @@ has_kernel_feature() # FEATURE
 	mptcp) [ "$(cat /proc/sys/net/mptcp/enabled 2>/dev/null)" = 1 ] ;;
 	memory-controller) grep -qs '\bmemory\b' /sys/fs/cgroup/cgroup.controllers /sys/fs/cgroup/*/cgroup.controllers ;;
 	cgroup-limits) "$(dirname "${BASH_SOURCE[0]}")/in_cgroup" 1000000000 2000 true 2>/dev/null ;;
+	namespaces) unshare --mount --net --pid --fork --kill-child true 2>/dev/null ;;
 	conntrack) [ -e /proc/sys/net/netfilter/nf_conntrack_max ] ;;
 	netem) unshare -n tc qdisc add dev lo root netem delay 1ms 2>/dev/null ;;
 	initial-netns) [ -e /proc/sys/net/ipv4/tcp_mem ] ;;

@@ -81,6 +81,8 @@ witness_output_close(struct connection *connection, int error)
 	enum close_reason reason = connection_io_reason(error);
 	if (reason == CLOSE_RESET)
 		witness_state_add_event(connection, WITNESS_EVENT_RESET);
+	else if (reason == CLOSE_TLS_TRUNCATED)
+		witness_state_add_event(connection, WITNESS_EVENT_EOF);
 	else if (reason == CLOSE_UNREACHABLE)
 		witness_state_add_event(connection, WITNESS_EVENT_UNREACHABLE);
 	connection_close(connection, reason);
@@ -114,6 +116,10 @@ send_once(struct connection *connection, bool *ret_is_blocked)
 {
 	struct output *output = connection->output;
 	struct buffer *bytes = output->bytes;
+	if (bytes == NULL) { /* the end of TLS waits (tls_transport.h) */
+		on_sent(connection);
+		return true;
+	}
 	ssize_t n = transport_send(
 	    &connection->stream, bytes->data + bytes->start, buffer_length(bytes));
 	if (n < 0) {

@@ -6,6 +6,7 @@
 #include "lib/log.h"
 #include "worker/connection/connection.h"
 #include "worker/connection/connection_io.h"
+#include "worker/connection/tls_transport.h"
 #include "worker/connection/whoami_state.h"
 #include "worker/connection/witness_state.h"
 #include "worker/connection/worker_state.h"
@@ -77,6 +78,9 @@ end_stream(struct connection *connection)
 	struct witness_state *state = witness_state_of(connection);
 	if (state->ends == 0 || connection->output != NULL || state->says != 0)
 		return true;
+	/* It waits behind an output without bytes. */
+	if (connection->tls != NULL && !tls_transport_end(connection))
+		return true;
 	state->ends = 0;
 	if (transport_finish(&connection->stream) < 0) {
 		witness_output_close(connection, errno);
@@ -112,6 +116,15 @@ exchange(struct connection *connection, bool *ret_has_more)
 	return true;
 }
 
+/* Data of TLS that was read while reading paused is reported by no event. */
+static void
+pause_reading(struct connection *connection, bool is_paused)
+{
+	if (connection->reading_paused && !is_paused && connection->tls != NULL)
+		event_active(&connection->event, EV_READ, 0);
+	connection->reading_paused = is_paused;
+}
+
 /* Continues until the socket or a time is to be waited for. False when the connection
  * was closed. */
 static bool
@@ -126,8 +139,9 @@ settle(struct connection *connection)
 		return true;
 	if (is_over(connection))
 		return connection_finish(connection, CLOSE_PEER_CLOSED);
-	connection->reading_paused = witness_commands_must_wait(connection) ||
-	    witness_state_of(connection)->peer_has_ended != 0;
+	pause_reading(connection,
+	    witness_commands_must_wait(connection) ||
+		witness_state_of(connection)->peer_has_ended != 0);
 	witness_state_update(connection, WITNESS_REFRESH_MS * UINT64_C(1000));
 	witness_state_publish(connection);
 	if (set_timer(connection) < 0) {
