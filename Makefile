@@ -104,10 +104,11 @@ $B/tests/upgrade_fails: override LDFLAGS += -Wl,--wrap=signals_start
 $B/tests/worker_dies_of_input: override LDFLAGS += -Wl,--wrap=reply_write,--wrap=session_play
 
 # Programs of the bats tests that are not servers.
-TOOLS := $B/tests/kill_at_call
+TOOLS := $B/tests/kill_at_call $B/tests/tls_attacker
 $(TOOLS): $B/tests/%: $B/obj/tests/lib/%.o
 	@mkdir -p $(@D)
-	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^
+	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
+$B/tests/tls_attacker: $B/yodel.a
 
 # Fuzz targets: tests/fuzz/NAME_fuzz.c, with the corpus tests/fuzz/corpus/NAME/. Linked with
 # replay.c they replay the corpus as a regression test; linked with libFuzzer they fuzz.
