@@ -3,6 +3,8 @@
  * is just a descriptor. The reference for the cost of yodeld.
  *
  *   raw_epoll [ADDRESS [PORT]]     prints the port, serves until it is terminated
+ *   raw_epoll mptcp                the same over MPTCP, on 127.0.0.1
+ *   raw_epoll unix:PATH            on a Unix socket; prints 0
  *
  * It has no output buffer: after a partial send it exits with an error, because the
  * comparison would be invalid.
@@ -10,16 +12,22 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
 #define EVENTS 64
 #define BACKLOG 4096
 
@@ -44,13 +52,34 @@ raise_descriptor_limit(void)
 }
 
 static int
+listen_on_path(const char *path)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	snprintf(name.sun_path, sizeof(name.sun_path), "%s", path);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0 ||
+	    listen(fd, BACKLOG) < 0)
+		die(path);
+	printf("0\n");
+	fflush(stdout);
+	return fd;
+}
+
+static int
 listen_on(const char *address, int port)
 {
 	struct sockaddr_in name = { .sin_family = AF_INET, .sin_port = htons(port) };
 	socklen_t length = sizeof(name);
 	int one = 1;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	bool is_mptcp = strcmp(address, "mptcp") == 0;
 
+	if (strncmp(address, "unix:", 5) == 0)
+		return listen_on_path(address + 5);
+	if (is_mptcp)
+		address = "127.0.0.1";
+	int fd =
+	    socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, is_mptcp ? IPPROTO_MPTCP : 0);
 	if (fd < 0 || inet_pton(AF_INET, address, &name.sin_addr) != 1)
 		die(address);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));

@@ -4,7 +4,7 @@
  * connection.
  *
  *   round_trips [-c CONNECTIONS] [-i IDLE] [-n BURST] [-o] [-l] [-q FILE] [-a BYTES]
- * PORT
+ * PORT|mptcp:PORT|unix:PATH
  *
  *   -q  the request (64 bytes of "x"); -a size of its answer (that of the request)
  *   -n  requests sent at once, all answered before the next burst (1)
@@ -20,6 +20,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +36,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
 #define EVENTS 256
 #define TIMEOUT_MS 180000 /* poll(2) takes long to accept 20,000 */
 #define REQUEST_MAX (64 * 1024)
@@ -53,6 +57,8 @@ static size_t request_bytes = 64, answer_bytes;
 static uint32_t count = 1, at_once = 1, idle, outstanding, called;
 static bool is_oneshot, with_latencies;
 static uint16_t port;
+static const char *socket_path; /* of a Unix socket; NULL: TCP */
+static bool is_mptcp;
 static int epoll_fd;
 static struct connection *connections;
 static uint64_t messages, latencies[BUCKETS];
@@ -100,6 +106,18 @@ quantile(double part)
 
 /* --- connections --- */
 
+static int
+open_path(void)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s", socket_path);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
+		die("connect");
+	return fd;
+}
+
 /* Connects from the addresses of 127.1.0.0/16 in turn: a closed port stays in TIME_WAIT
  * for a while. */
 static int
@@ -110,8 +128,12 @@ open_one(void)
 	struct sockaddr_in to = { .sin_family = AF_INET,
 		.sin_port = htons(port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int on = 1;
 
+	if (socket_path != NULL)
+		return open_path();
+	int fd =
+	    socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, is_mptcp ? IPPROTO_MPTCP : 0);
 	if (fd < 0)
 		die("socket");
 	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
@@ -272,10 +294,16 @@ parse_arguments(int argc, char **argv)
 		}
 	}
 	if (optind != argc - 1 || request_bytes > sizeof(request) || count == 0) {
-		fprintf(stderr, "usage: round_trips [OPTION...] PORT\n");
+		fprintf(stderr,
+		    "usage: round_trips [OPTION...] PORT|mptcp:PORT|unix:PATH\n");
 		exit(64);
 	}
-	port = (uint16_t)atoi(argv[optind]);
+	const char *target = argv[optind];
+	is_mptcp = strncmp(target, "mptcp:", 6) == 0;
+	if (strncmp(target, "unix:", 5) == 0)
+		socket_path = target + 5;
+	else
+		port = (uint16_t)atoi(target + (is_mptcp ? 6 : 0));
 	if (answer_bytes == 0)
 		answer_bytes = request_bytes;
 }
