@@ -104,8 +104,11 @@ is_true() # EXPRESSION of /result
 	needs command prometheus
 	needs command promtool
 	start_yodeld --listen 127.0.0.1:0=echo
-	start_run -c 10 -R 500 -d 2m --size 64 --threshold 'p99<5s' --label branch=main --label 'note=a "b" \c'
+	# A target that is given twice.
+	start_run -c 10 -R 500 -d 2m --size 64 --threshold 'p99<5s' --label branch=main --label 'note=a "b" \c' "127.0.0.1:$PORT"
 	curl -s "${URL}metrics" >metrics
+	# No series occurs twice.
+	[ "$(sed '/^#/d; s/ [^ ]*$//' metrics | sort | uniq -d)" = "" ]
 	# shellcheck disable=SC2094
 	run -0 promtool check metrics <metrics
 	[ -z "$output" ]
@@ -126,6 +129,7 @@ is_true() # EXPRESSION of /result
 	wait_until answers 'histogram_quantile(0.5, yodel_latency_seconds_bucket{latency="response"}) < 5' '=> '
 	answers 'sum(yodel_trust_verdict)' '=> 1 '
 	answers 'yodel_threshold_passed{threshold="p99<5s"}' '=> 1 '
+	answers 'yodel_target_established_total' '=> 5 '
 	answers 'yodel_connections_open{note="a \"b\" \\c"}' '=> 10 '
 	end_run
 }

@@ -9,8 +9,9 @@
 #include "lib/xmalloc.h"
 
 /* Labels of the metrics themselves. */
-static const char *const reserved[] = { "le", "reason", "latency", "target", "server",
-	"verdict", "phase", "threshold", "step", "yodel_version" };
+static const char *const reserved[] = { "le", "reason", "latency", "target", "address",
+	"idle", "server", "process", "verdict", "phase", "threshold", "step",
+	"yodel_version" };
 
 bool
 labels_is_key(const char *key)
