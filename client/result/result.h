@@ -45,6 +45,9 @@
 	X(expect, OWN) X(framing, OWN) X(arrivals, OWN) X(close, OWN)                  \
 	X(socket_options, OWN) /* "dscp=46 mss=1200"; "": none */                      \
 	X(socket_options_granted, OWN) /* as the kernel had them */                    \
+	X(proxy_protocol, OWN) /* that is sent: plan_proxy_names */                    \
+	X(proxy_source, OWN)   /* prefix of the announced clients; "": the sockets' */ \
+	X(proxy_tlvs, OWN)     /* as given, with commas */                             \
 	X(tls_verification, OWN) /* what is verified, in words; "": no TLS */
 #define RESULT_PLAN_COUNTS(X)                                                          \
 	X(connections, OWN) /* in all ranks; without ranks, a merge adds them */       \
@@ -56,7 +59,8 @@
 	X(lifetime_ns, OWN) X(tls_resume, OWN) X(rank, OWN) X(ranks, OWN)
 #define RESULT_PLAN_REALS(X) X(rate, OWN) X(connect_rate, OWN)
 #define RESULT_PLAN_FLAGS(X)                                                           \
-	X(reconnect, OWN) X(dribble, OWN) X(half_close, OWN) X(tls, OWN)               \
+	X(reconnect, OWN) X(dribble, OWN) X(half_close, OWN) X(expect_proxy, OWN)      \
+	X(tls, OWN)                                                                    \
 	X(tls_insecure, MOST) X(strict, MOST)
 /* clang-format on */
 

@@ -68,6 +68,20 @@ plan_message_text(const struct plan *plan)
 	return all;
 }
 
+/* The texts with commas between them; heap. */
+static char *
+join(const struct option_list *texts)
+{
+	char *all = xstrdup("");
+	for (uint32_t i = 0; i < texts->count; i++) {
+		char *longer =
+		    xasprintf("%s%s%s", all, i == 0 ? "" : ",", texts->items[i]);
+		free(all);
+		all = longer;
+	}
+	return all;
+}
+
 static void
 collect_plan(const struct plan *plan, struct result_plan *ret)
 {
@@ -85,6 +99,10 @@ collect_plan(const struct plan *plan, struct result_plan *ret)
 	char options[SOCKET_OPTIONS_TEXT_MAX];
 	ret->socket_options =
 	    xstrdup(socket_options_format(&plan->sockets, -1, options));
+	ret->proxy_protocol = xstrdup(plan_proxy_names[plan->proxy_version]);
+	ret->proxy_source =
+	    xstrdup(plan->proxy_source_text != NULL ? plan->proxy_source_text : "");
+	ret->proxy_tlvs = join(&plan->proxy_tlv_texts);
 	ret->tls_verification =
 	    xstrdup(plan->tls_verification != NULL ? plan->tls_verification : "");
 	ret->seed = plan->seed;

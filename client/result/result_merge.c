@@ -115,7 +115,8 @@ difference_of(const struct result_plan *a, const struct result_plan *b)
 	static const char *const same[] = { "load", "message", "conversation", "expect",
 		"framing", "arrivals", "close", "ranks", "rate", "connect_rate",
 		"interval_ns", "pipeline", "duration_ns", "warmup_ns", "messages",
-		"messages_per_connection", "lifetime_ns", "tls", "tls_resume" };
+		"messages_per_connection", "lifetime_ns", "proxy_protocol",
+		"proxy_source", "proxy_tlvs", "expect_proxy", "tls", "tls_resume" };
 	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
 		for (const struct json_record_field *field = result_plan_fields;
 		     field->name != NULL; field++)
