@@ -21,7 +21,7 @@ import json, sys
 s = json.load(sys.stdin)
 t = s["totals"]
 w = s["workers"]
-print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_accepted"],
+print(s["version"] != "" != s["instance"], s["generation"], s["uptime_s"] > 0, t["connections_accepted"],
     t["messages_received"], [x["slot"] for x in w], w[0]["state"], w[0]["restarts"],
     sum(x["messages_received"] for x in w), [x["reply"] for x in s["listeners"]],
     s["listeners"][0]["address"].startswith("127.0.0.1:"),

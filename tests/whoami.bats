@@ -282,6 +282,19 @@ start_haproxy()
 	[ $((BASH_REMATCH[1] ^ 1)) = "${BASH_REMATCH[2]}" ]
 }
 
+@test "connections that have the same outside port at the same time are counted" {
+	start_server '"framing": "line", "proxy_protocol": "any", "proxy_from": ["127.0.0.1"]'
+	spawn forwarder "$BATS_TEST_DIRNAME/lib/proxy_forwarder.py" "$PORT" shared
+	wait_until test -s forwarder.out
+	asks -c 10 -n 5 --lockstep "127.0.0.1:$(<forwarder.out)"
+	[ "$status" = 0 ]
+	result 'w["shared_ports"] == w["translated"] == 10'
+	[[ $output = *'10 connections had the outside port of another one at the same time'* ]]
+	# One after the other.
+	asks -c 1 -n 5 --messages-per-connection 1 "127.0.0.1:$(<forwarder.out)"
+	result 'w["shared_ports"] == 0 and w["translated"] == 5'
+}
+
 @test "an announced client must be the one that the server sees" {
 	start_server '"framing": "line", "proxy_protocol": "v2", "proxy_from": ["127.0.0.1"]'
 	asks -c 10 -n 4 --proxy-protocol v2 --proxy-source 198.51.100.0/29 "127.0.0.1:$PORT"

@@ -50,8 +50,9 @@ report_servers_translation(const struct result *result, char *out)
 	    &line, "port kept on %s", units_show_count(whoami->ports_kept, some));
 	if (whoami->shared_ports > 0)
 		report_line_add(&line,
-		    "%s connections had the outside port of another one at the same time",
-		    units_show_count(whoami->shared_ports, some));
+		    "%s connection%s had the outside port of another one at the same time",
+		    units_show_count(whoami->shared_ports, some),
+		    report_line_plural(whoami->shared_ports));
 	printable_sanitize(out);
 	return out;
 }

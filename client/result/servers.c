@@ -77,13 +77,33 @@ is_same_address(const struct counters_seen *a, const struct counters_seen *b)
 	    0;
 }
 
-/* Two connections that are open at the same time have the same outside port. */
-static bool
-is_shared(const struct counters_seen *first, const struct counters_seen *second)
+static uint64_t
+end_of(const struct counters_seen *seen)
 {
-	return is_same_address(first, second) &&
-	    first->outside.port == second->outside.port &&
-	    (first->closed_ns == 0 || first->closed_ns > second->opened_ns);
+	return seen->closed_ns == 0 ? UINT64_MAX : seen->closed_ns;
+}
+
+/* Connections that had the outside address and port of another one that was open at the
+ * same time. */
+static uint64_t
+count_shared(const struct counters_seen *seen, size_t count)
+{
+	uint64_t shared = 0;
+	const struct counters_seen *last = NULL; /* of those before: it ends last */
+	bool is_counted = false;                 /* it is */
+	for (size_t i = 0; i < count; i++) {
+		const struct counters_seen *one = &seen[i];
+		bool is_same = last != NULL && is_same_address(last, one) &&
+		    last->outside.port == one->outside.port;
+		bool is_shared = is_same && end_of(last) > one->opened_ns;
+		shared += is_shared ? 1 + !is_counted : 0;
+		is_counted = is_counted || is_shared;
+		if (is_same && end_of(last) >= end_of(one))
+			continue;
+		last = one;
+		is_counted = is_shared;
+	}
+	return shared;
 }
 
 static void
@@ -91,8 +111,8 @@ count_outside(const struct counters_seen *seen, size_t count, struct result *ret
 {
 	struct result_outside *last = NULL;
 	char text[ADDRESS_TEXT_MAX];
+	ret->whoami.shared_ports = count_shared(seen, count);
 	for (size_t i = 0; i < count; i++) {
-		ret->whoami.shared_ports += i > 0 && is_shared(&seen[i - 1], &seen[i]);
 		if (i == 0 || !is_same_address(&seen[i - 1], &seen[i])) {
 			ret->whoami.outside_addresses++;
 			last = NULL;

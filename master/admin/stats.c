@@ -201,9 +201,10 @@ stats_format(const struct master *master)
 	struct snapshot *snapshot = snapshot_read(master);
 	if (snapshot == NULL)
 		return NULL;
-	json_t *object = json_pack("{s:s, s:I, s:s, s:I, s:f, s:{s:I, s:b, s:o}}",
-	    "version", YODEL_VERSION, "pid", (json_int_t)getpid(), "state",
-	    phases[master->workers.phase], "generation",
+	json_t *object = json_pack("{s:s, s:o, s:I, s:s, s:I, s:f, s:{s:I, s:b, s:o}}",
+	    "version", YODEL_VERSION, "instance",
+	    json_record_text(master->config.current.instance_name), "pid",
+	    (json_int_t)getpid(), "state", phases[master->workers.phase], "generation",
 	    (json_int_t)master->workers.generation, "uptime_s",
 	    (double)uptime_ms / 1000, "last_change", "number", (json_int_t)last->number,
 	    "ok", last->number == 0 || last->is_good, "text",

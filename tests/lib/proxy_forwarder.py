@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """proxy_forwarder.py SERVER_PORT WRONG - a load balancer that announces its clients by PROXY
 headers (version 2), but in the header of connection number WRONG (from 1; 0: none) the port of
-another client. Prints its port."""
+another client. With "shared" for WRONG all clients get the same port. Prints its port."""
 import asyncio
 import socket
 import struct
@@ -22,7 +22,9 @@ async def serve(reader, writer):
     global count
     count += 1
     host, port = writer.get_extra_info("peername")
-    if count == int(sys.argv[2]):
+    if sys.argv[2] == "shared":
+        port = 7
+    elif count == int(sys.argv[2]):
         port ^= 1
     back_reader, back_writer = await asyncio.open_connection("127.0.0.1", int(sys.argv[1]))
     back_writer.write(SIGNATURE + b"\x21\x11" + struct.pack("!H", 12) + socket.inet_aton(host)
