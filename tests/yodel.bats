@@ -380,7 +380,7 @@ each_of_20_is_answered()
 	[ "$status" = 0 ]
 	result_matches '[s["connections_accepted"] for s in r["ledger"]["servers"]] == [3, 3]'
 	result_matches 'r["ledger"]["consistent"] and r["ledger"]["server"]["bytes_received"] == 6 * 5 * 64'
-	[[ $output = *"client and servers agree: 6 connections"*"- unix:$PWD/two.sock: accepted 3 connections, received 960"* ]]
+	[[ $output = *"client and servers agree: 6 connections"*"- unix:$PWD/two.sock ($(hostname)): accepted 3 connections, received 960"* ]]
 	run_yodel -c 6 -n 5 --size 64 --ledger "unix:$PWD/one.sock" "127.0.0.1:$PORT" "127.0.0.1:$other"
 	[ "$status" = 1 ]
 	[[ $output = *"(several servers? name each with --ledger)"* ]]

@@ -514,7 +514,7 @@ add_missing_server(
 bool
 report_summary_server(const struct result *result, size_t index, char *out)
 {
-	char number[UNITS_TEXT_MAX], bytes[UNITS_TEXT_MAX];
+	char number[UNITS_TEXT_MAX], bytes[UNITS_TEXT_MAX], messages[UNITS_TEXT_MAX];
 	out[0] = '\0';
 	if (index >= result->ledger.server_count)
 		return false;
@@ -524,10 +524,13 @@ report_summary_server(const struct result *result, size_t index, char *out)
 		return true;
 	}
 	snprintf(out, REPORT_SUMMARY_MAX,
-	    "%.128s: accepted %s connection%s, received %s bytes", server->where,
+	    "%.128s%s%.64s%s: accepted %s connection%s, received %s bytes, %s messages",
+	    server->where, server->instance[0] != '\0' ? " (" : "", server->instance,
+	    server->instance[0] != '\0' ? ")" : "",
 	    units_show_count(server->connections_accepted, number),
 	    report_line_plural(server->connections_accepted),
-	    units_show_count(server->bytes_received, bytes));
+	    units_show_count(server->bytes_received, bytes),
+	    units_show_count(server->messages_received, messages));
 	printable_sanitize(out);
 	return true;
 }

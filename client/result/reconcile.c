@@ -62,6 +62,9 @@ reconcile_read_totals(
 		out.faults_injected +=
 		    number > 0 && number <= COUNT_MAX ? (uint64_t)number : 0;
 	}
+	const char *instance = json_string_value(json_object_get(root, "instance"));
+	if (instance != NULL)
+		snprintf(out.instance, sizeof(out.instance), "%.64s", instance);
 	out.uptime_ns = result_whole(uptime_s * 1e9);
 	out.generation = generation > 0 ? (uint64_t)generation : 0;
 	if (root == NULL && errno == ENOMEM)
@@ -251,10 +254,13 @@ describe(const struct reconcile_server *server)
 		units_format_time(server->at_ns, 3, at);
 	return (struct reconciled_server){
 		.where = xstrdup(server->where),
+		.instance = xstrdup(server->before.instance),
 		.state = xstrdup(states[server->state]),
 		.at = xstrdup(at),
 		.error = xstrdup(server->error),
 		.connections_accepted = own.connections_accepted,
+		.messages_received = own.messages_received,
+		.replies_sent = own.replies_sent,
 		.bytes_received = own.bytes_received,
 		.bytes_sent = own.bytes_sent,
 	};

@@ -34,6 +34,8 @@
 
 struct result;
 
+#define RECONCILE_INSTANCE_MAX 65 /* yodeld.json(5) */
+
 /* "totals" of /stats, and the retransmits of the server's network namespace: they show
  * loss on the way back, on any of its connections (0: not known). */
 struct server_totals {
@@ -45,6 +47,7 @@ struct server_totals {
 	uint64_t faults_injected; /* on purpose (yodeld.json(5)) */
 	uint64_t generation;      /* raised by each reload and upgrade; 0: not known */
 	uint64_t uptime_ns;       /* 0: not known */
+	char instance[RECONCILE_INSTANCE_MAX]; /* its name; "": not known */
 	/* CLOCK_MONOTONIC of the client, set by the caller: it was read between these.
 	 */
 	uint64_t asked_ns, answered_ns;
@@ -69,10 +72,12 @@ struct reconcile_server {
 /* The counters of a server during the run; of one that restarted, since then. */
 struct reconciled_server {
 	char *where;
-	char *state; /* "reconciled", "restarted", "gone" */
-	char *at;    /* of the others, RFC 3339; "": its counters are known */
-	char *error; /* of a server that is gone */
-	uint64_t connections_accepted, bytes_received, bytes_sent;
+	char *instance; /* its name; "": not known */
+	char *state;    /* "reconciled", "restarted", "gone" */
+	char *at;       /* of the others, RFC 3339; "": its counters are known */
+	char *error;    /* of a server that is gone */
+	uint64_t connections_accepted, messages_received, replies_sent;
+	uint64_t bytes_received, bytes_sent;
 };
 
 /* A finding that no fault explains. */

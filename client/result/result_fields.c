@@ -469,10 +469,13 @@ const struct json_record_field result_fault_fields[] = {
 #define RECONCILED struct reconciled_server
 static const struct json_record_field reconciled_server_fields[] = {
 	PLAIN(RECONCILED, , where),
+	PLAIN(RECONCILED, , instance),
 	PLAIN(RECONCILED, , state),
 	PLAIN(RECONCILED, , at),
 	PLAIN(RECONCILED, , error),
 	PLAIN(RECONCILED, , connections_accepted),
+	PLAIN(RECONCILED, , messages_received),
+	PLAIN(RECONCILED, , replies_sent),
 	PLAIN(RECONCILED, , bytes_received),
 	PLAIN(RECONCILED, , bytes_sent),
 	END,

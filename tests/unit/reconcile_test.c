@@ -307,7 +307,7 @@ sums_the_ledgers_of_several_servers(void **state)
 	    line, "client and servers agree: 5 connections, 500 bytes each way");
 	assert_true(report_summary_server(&result, 1, line));
 	assert_string_equal(
-	    line, "http://two: accepted 3 connections, received 300 bytes");
+	    line, "http://two: accepted 3 connections, received 300 bytes, 0 messages");
 	assert_false(report_summary_server(&result, 2, line));
 	/* One server alone does not account for the run. */
 	result_ledger_clear(&result);

@@ -193,6 +193,7 @@ round_trips_a_result_through_json(void **state)
 	result.ledger.server_count = 1;
 	result.ledger.servers[0] = (struct reconciled_server){
 		.where = strdup("unix:one"),
+		.instance = strdup("alpha"),
 		.state = strdup("gone"),
 		.at = strdup("2023-11-14T22:13:20.000Z"),
 		.error = strdup("Connection refused"),
