@@ -1,5 +1,6 @@
 #include "keeper/keeper.h"
 
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include <errno.h>
@@ -263,7 +264,9 @@ keeper_run(const struct worker_args *args, const struct crash_region *region)
 	process_title_set(title);
 	catch_signals();
 	read_names(args, &names);
-	if (names.names == NULL || crash_region_protect(region) < 0 ||
+	/* Without the master it can pass on nothing, whatever it waits for then. */
+	if (names.names == NULL || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
+	    crash_region_protect(region) < 0 ||
 	    sandbox_enter_keeper(args->config->security.seccomp) < 0) {
 		log_error("[keeper_start_failed] cannot start");
 		_exit(EX_OSERR);

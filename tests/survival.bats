@@ -419,6 +419,19 @@ assert peer.recv(1) == b''"
 	totals 'closed["worker_lost"] == 0'
 }
 
+@test "keepers end with a master that is killed, whatever they wait for" {
+	start_server '"workers": 2'
+	local keeper keepers workers
+	keepers=$(keeper_pids)
+	workers=$(worker_pids)
+	[ "$(wc -l <<<"$keepers")" = 2 ]
+	# Stopped, they notice nothing by themselves.
+	for keeper in $keepers; do kill -STOP "$keeper"; done
+	kill -KILL "$YODELD_PID"
+	# shellcheck disable=SC2086 # numbers
+	wait_until have_ended $keepers $workers
+}
+
 @test "with worker and keeper killed the connections are lost, counted once" {
 	start_server '"workers": 1'
 	spawn quiet "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 20
