@@ -207,7 +207,9 @@ read_argument(struct reader *reader, struct fault *fault)
 		if (read_number(reader, UINT64_C(1000000000), "a number of bytes",
 			&fault->count) < 0)
 			return -1;
-		return take(reader, "bytes/s") ? 0 : fail(reader, "\"bytes/s\"");
+		return take(reader, "bytes/s") || take(reader, "byte/s")
+		    ? 0
+		    : fail(reader, "\"bytes/s\"");
 	case FAULT_TAKES_BYTES:
 	case FAULT_TAKES_BYTES_OR_BITS:
 		if (read_number(reader, FAULT_BYTES_MAX, "a number", &fault->count) < 0)

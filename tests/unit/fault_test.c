@@ -37,6 +37,7 @@ test_formats_each_fault_as_the_text_that_parses_to_it(void **state)
 		{ "stall 2s at message 100", "stall 2s at message 100" },
 		{ "stall listener 2s after 10s", "stall listener 2s after 10s" },
 		{ "trickle 1k bytes/s", "trickle 1000 bytes/s" },
+		{ "trickle 1 byte/s", "trickle 1 bytes/s" },
 		{ "truncate 1 byte on 1%", "truncate 1 byte on 1% of messages" },
 		{ "corrupt 2 bytes on 0.1% of messages",
 		    "corrupt 2 bytes on 0.1% of messages" },
