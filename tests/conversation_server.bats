@@ -90,7 +90,7 @@ say('PUT 3 ABC\r\nNEXT')
 expect('GOT ABC\r\n')
 say('\n')
 expect('')"
-	logged 'unexpected_message: conversation with 127.0.0.1:[0-9]+: .*server.talk:8: .*expected .*found '
+	logged 'unexpected_message: 127.0.0.1:[0-9]+: conversation with 127.0.0.1:[0-9]+: .*server.talk:8: .*expected .*found '
 	wait_until stats 'closed["unexpected_message"] == 1 and t["messages_received"] == 0'
 	# Before the end of a pass it is a message without its end, as with other replies.
 	say "

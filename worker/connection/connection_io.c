@@ -154,9 +154,9 @@ log_mismatch(const struct connection *connection, const struct session *session)
 	char mismatch[1024], peer[ADDRESS_TEXT_MAX];
 	player_describe_mismatch(session->side, &session->player, &session->mismatch,
 	    mismatch, sizeof(mismatch));
-	log_warnx("[unexpected_message reason peer mismatch] "
-		  "%s: conversation with %s: %s",
-	    close_reasons[session->reason].name,
+	log_warnx("[unexpected_message reason listener peer mismatch] "
+		  "%s: %s: conversation with %s: %s",
+	    close_reasons[session->reason].name, connection->listener->name,
 	    address_format_compact(&connection->peer, peer), mismatch);
 }
 
