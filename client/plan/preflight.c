@@ -21,7 +21,7 @@
 #define OWN_BYTES 256
 #define TLS_BYTES 344 /* more of an idle TLS connection */
 /* Handshakes under way, at most (client/load/conn_tls.h), and memory of each. */
-#define HANDSHAKES_MAX 1000
+#define HANDSHAKES_MAX 500
 #define HANDSHAKE_BYTES UINT64_C(45000)
 #define CONVERSATION_BYTES 128 /* more, for a connection that plays one */
 #define TYPICAL_MESSAGE 64

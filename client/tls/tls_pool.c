@@ -27,12 +27,44 @@ tls_pool_finish(struct tls_pool *pool)
 		while (pool->tickets[i].count > 0)
 			tls_ticket_release(
 			    pool->tickets[i].list[--pool->tickets[i].count]);
+	for (size_t i = 0; i < pool->block_count; i++)
+		free(pool->blocks[i]);
+	free(pool->blocks);
 	tls_ciphers_destroy(pool->common);
 	free(pool->received);
 	free(pool->sealed);
 	free(pool->armed);
 	free(pool->tickets);
 	*pool = (struct tls_pool){ .counts = NULL };
+}
+
+static void
+add_block(struct tls_pool *pool)
+{
+	struct tls_stream *block = xcalloc(TLS_POOL_BLOCK, sizeof(*block));
+	pool->blocks =
+	    xreallocarray(pool->blocks, pool->block_count + 1, sizeof(void *));
+	pool->blocks[pool->block_count++] = block;
+	for (int i = 0; i < TLS_POOL_BLOCK; i++)
+		tls_pool_give_back(pool, &block[i]);
+}
+
+struct tls_stream *
+tls_pool_take(struct tls_pool *pool)
+{
+	if (pool->unused == NULL)
+		add_block(pool);
+	struct tls_stream *stream = pool->unused;
+	pool->unused = stream->next_unused;
+	*stream = (struct tls_stream){ .pool = pool };
+	return stream;
+}
+
+void
+tls_pool_give_back(struct tls_pool *pool, struct tls_stream *stream)
+{
+	stream->next_unused = pool->unused;
+	pool->unused = stream;
 }
 
 static void

@@ -1,7 +1,8 @@
 /*
  * tls_pool.h - what the TLS connections of one process share: buffers for the records
  * of one call, cipher contexts while connections use them, and tickets of sessions that
- * later connections may resume.
+ * later connections may resume. Their own structs lie in blocks: between the memory of
+ * handshakes they would keep each of its pages from being freed.
  */
 #ifndef CLIENT_TLS_TLS_POOL_H
 #define CLIENT_TLS_TLS_POOL_H
@@ -18,6 +19,7 @@
 /* Pairs of cipher contexts, 2.4 kB each; the connections beyond them share one. */
 #define TLS_POOL_CIPHERS_MAX 20000
 #define TLS_POOL_TICKETS_MAX 32 /* of each target */
+#define TLS_POOL_BLOCK 64       /* connections */
 
 struct tls_stream;
 
@@ -29,6 +31,9 @@ struct tls_pool_tickets {
 
 struct tls_pool {
 	struct counters_tls *counts;
+	struct tls_stream *unused; /* by `next_unused` */
+	void **blocks;             /* of TLS_POOL_BLOCK structs */
+	size_t block_count;
 	uint8_t *received; /* TLS_POOL_BYTES */
 	uint8_t *sealed;   /* TLS_SEALED_MAX(TLS_POOL_BYTES) */
 	struct tls_ciphers *common;
@@ -42,6 +47,10 @@ void tls_pool_init(
     struct tls_pool *pool, struct counters_tls *counts, uint32_t target_count);
 /* When no connection is left. */
 void tls_pool_finish(struct tls_pool *pool);
+
+/* A zeroed struct, to be given back. */
+struct tls_stream *tls_pool_take(struct tls_pool *pool);
+void tls_pool_give_back(struct tls_pool *pool, struct tls_stream *stream);
 
 /* Destroys the ciphers of all connections that did not use them since the last call. */
 void tls_pool_sweep(struct tls_pool *pool);

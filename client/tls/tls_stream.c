@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/xmalloc.h"
@@ -20,7 +19,7 @@ struct tls_stream *
 tls_stream_create(const struct tls_stream_args *args, bool *ret_offered)
 {
 	struct tls_pool *pool = args->pool;
-	struct tls_stream *stream = xcalloc(1, sizeof(*stream));
+	struct tls_stream *stream = tls_pool_take(pool);
 	struct tls_ticket *ticket =
 	    args->resumes ? tls_pool_take_ticket(pool, args->target) : NULL;
 	struct tls_client_options options = {
@@ -30,7 +29,6 @@ tls_stream_create(const struct tls_stream_args *args, bool *ret_offered)
 		.keeps_ticket =
 		    args->keeps_ticket && tls_pool_wants_ticket(pool, args->target),
 	};
-	stream->pool = pool;
 	stream->target = args->target;
 	stream->dribbles = args->dribbles;
 	stream->is_awaiting = options.keeps_ticket;
@@ -61,7 +59,7 @@ tls_stream_destroy(struct tls_stream *stream)
 	buffer_release(&stream->input);
 	buffer_release(&stream->output);
 	tls_session_wipe(&stream->session);
-	free(stream);
+	tls_pool_give_back(stream->pool, stream);
 }
 
 static counters_value *

@@ -29,7 +29,10 @@ enum tls_stream_end {
 
 struct tls_stream {
 	struct tls_session session;
-	struct tls_pool *pool;
+	union {
+		struct tls_pool *pool;
+		struct tls_stream *next_unused; /* of tls_pool.h */
+	};
 	struct tls_handshake *handshake; /* NULL once it and its ticket are there */
 	struct tls_ciphers *ciphers;     /* of tls_pool.h */
 	struct buffer *input;            /* of a record that is not complete */
