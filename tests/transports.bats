@@ -5,6 +5,7 @@
 load lib/helpers
 load lib/client
 load lib/supervision
+load lib/certificates
 
 NAME=yodel-test-$$ # an abstract name
 MANAGER=$BATS_TEST_DIRNAME/lib/mock_service_manager.py
@@ -164,6 +165,57 @@ speak()
 	worker=$(pgrep -P "$YODELD_PID" -f 'worker 0')
 	timeout 30 python3 survive.py "$SOCKET" "$worker"
 	[ "$(total connections_recovered)" = 50 ]
+}
+
+@test "a connection that is being answered when its worker dies is lost, and counted" {
+	start_unix '"reply": "echo"' -w 1
+	worker=$(pgrep -P "$YODELD_PID" -f 'worker 0')
+	cat >answered.py <<-'END'
+		import socket, subprocess, sys
+		peers = [socket.socket(socket.AF_UNIX) for _ in range(10)]
+		for peer in peers:
+		    peer.connect(sys.argv[1])
+		    peer.sendall(b"message")
+		    assert peer.recv(100) == b"message"
+		killer = subprocess.Popen([sys.argv[2], sys.argv[3], "sendto", "after", "5"])
+		answers = 0
+		try:
+		    while True:
+		        peers[0].sendall(b"message")
+		        if peers[0].recv(100) != b"message":
+		            break
+		        answers += 1
+		except (ConnectionResetError, BrokenPipeError):
+		    pass
+		for peer in peers[1:]:
+		    peer.sendall(b"message")
+		    assert peer.recv(100) == b"message"
+		killer.wait(10)
+		assert answers > 0
+	END
+	timeout 30 python3 answered.py "$SOCKET" "$BUILD/tests/kill_at_call" "$worker"
+	ctl stats --json | grep -q '"worker_lost": 1'
+	[ "$(total connections_recovered)" = 9 ]
+}
+
+@test "TLS over a Unix socket and over MPTCP survives a reload and an upgrade" {
+	needs kernel mptcp
+	make_ca ca
+	make_certificate server ca localhost
+	SOCKET=$BATS_TEST_TMPDIR/socket
+	tls='"reply": "echo", "tls": { "certificate": "server.pem", "key": "server.key" }'
+	tls=${tls//server./$PWD/server.}
+	PORT=$(free_port)
+	printf '{ "workers": 2, "listeners": [ { "address": "unix:%s", %s }, { "address": "mptcp:127.0.0.1:%s", %s } ] }\n' \
+		"$SOCKET" "$tls" "$PORT" "$tls" >yodeld.json
+	start_yodeld -c yodeld.json --set "admin.socket=$BATS_TEST_TMPDIR/control"
+	start_load unix -c 5 -R 200 --size 1:20k --tls --tls-ca ca.pem --tls-name localhost "unix:$SOCKET"
+	start_load mptcp -c 5 -R 200 --size 1:20k --tls --tls-ca ca.pem --tls-name localhost "mptcp:127.0.0.1:$PORT"
+	ctl reload
+	ctl upgrade
+	end_load unix mptcp
+	run -64 "$YODEL" --tls "unix:$SOCKET"
+	[[ $output = *"names no host; expected --tls-name, --tls-pin or --tls-insecure"* ]]
 }
 
 @test "a removed listener refuses, its name is free again, a deleted file comes back" {
