@@ -21,6 +21,7 @@ static const struct {
 	{ "report", cmd_report },
 	{ "calibrate", cmd_calibrate },
 	{ "check", cmd_check },
+	{ "survey", cmd_survey },
 	{ "trend", cmd_trend },
 };
 

@@ -13,6 +13,7 @@
 #include "client/commands/commands.h"
 #include "client/result/comparison.h"
 #include "client/result/result_fields.h"
+#include "client/survey_result/survey_compare.h"
 
 #define EXIT_UNTRUSTED 3
 #define EXIT_WORSE 99
@@ -290,7 +291,7 @@ cmd_compare(int argc, char **argv)
 		.operands_min = 2,
 		.operands_max = OPTIONS_UNLIMITED,
 		.intro =
-		    "Compares JSON results and marks the differences that are larger than noise. Several runs of each side show how much runs differ.",
+		    "Compares JSON results and marks the differences that are larger than noise. Several runs of each side show how much runs differ. Of two surveys it prints the rows that differ.",
 		.rows = rows,
 	};
 	struct comparison_side sides[2] = { { NULL, 0 }, { NULL, 0 } };
@@ -299,6 +300,10 @@ cmd_compare(int argc, char **argv)
 	char **paths = options_parse(&command, argc, argv, &fail_worse);
 	while (paths[count] != NULL)
 		count++;
+	if (count == 2 && new_count <= 1 && survey_compare_is_survey(paths[0])) {
+		int outcome = survey_compare(paths[0], paths[1], stdout, &worse);
+		return outcome != 0 ? outcome : worse && fail_worse ? EXIT_WORSE : 0;
+	}
 	if (new_count == 0 && count == 2)
 		new_count = 1;
 	if (new_count == 0 || new_count >= count) {

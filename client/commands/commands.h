@@ -36,6 +36,10 @@ int cmd_report(int argc, char **argv);
  * cannot be read) or 71. */
 int cmd_check(int argc, char **argv);
 
+/* Asks a path what it does to connections. 0, 1 (it could not be surveyed), 2 (it
+ * changed bytes), 99 (a threshold failed), 64, 69 or 71. */
+int cmd_survey(int argc, char **argv);
+
 /* Measures the highest rate and the pacing accuracy of this machine's client, against
  * an echo server of its own. */
 int cmd_calibrate(int argc, char **argv);

@@ -226,7 +226,7 @@ static const struct option_row rows[] = {
 
 static const char intro[] =
     "Connects many sockets to HOST:PORT, sends messages, and verifies every byte of the answers. Without options: two sockets, three messages, and a transcript.\n"
-    "Other commands: yodel talk, check, merge, compare, trend, report, calibrate (--help).";
+    "Other commands: yodel talk, check, survey, merge, compare, trend, report, calibrate (--help).";
 
 static const char notes[] =
     "Examples:\n"

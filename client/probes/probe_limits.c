@@ -1,0 +1,406 @@
+/*
+ * concurrent, by_source, burst, rate: limits of connections. Each connection must be
+ * served: behind a proxy's maxconn the kernel accepts, and nothing answers. The
+ * connections that the survey has open already count.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/units.h"
+#include "client/probes/far_end.h"
+#include "client/probes/ladder.h"
+#include "client/probes/probes.h"
+
+#define REFUSALS_MAX 3
+/* Longer than the second SYN, and a pause in which a limit of the rate lets one pass.
+ */
+#define SERVED_WAIT_NS (1600 * NS_PER_MS)
+#define BETWEEN_REFUSALS_NS NS_PER_S
+#define HELD_MAX 60000U
+#define SECOND_SOURCE_TRIES 3
+
+#define BURST_WAIT_NS (600 * NS_PER_MS) /* before the second SYN, after 1 s */
+#define REST_NS (4 * NS_PER_S)          /* a bucket fills again */
+
+#define RATE_PER_S 120
+#define RATE_WAIT_NS (400 * NS_PER_MS)
+#define RATE_NS (3 * NS_PER_S)
+#define RATE_COUNTED_NS (2 * NS_PER_S) /* the last of them */
+#define RATE_CONNECTIONS (RATE_PER_S * RATE_NS / NS_PER_S)
+#define RATE_AT_ONCE 64
+
+enum over {
+	OVER_SERVED,
+	OVER_SILENCE,
+	OVER_RESET,
+	OVER_MUTE,
+	OVER_CLOSED,
+	OVER_UNKNOWN
+};
+static const char *const over_words[] = { "", "silence", "reset", "mute", "closed",
+	"" };
+static const char *const over_texts[] = { "", "silence", "a reset",
+	"connected, but nothing answers", "closed without an answer", "" };
+
+/* Waits until a connection is served, and says how it was not. */
+static enum over
+wait_served(struct survey *survey, struct survey_conn *conn)
+{
+	struct survey_loop *loop = &survey->loop;
+	uint64_t wait_ns = SERVED_WAIT_NS + survey->greeting_ns + 4 * survey->answer_ns;
+	if (!survey_conn_wait(loop, conn, wait_ns)) {
+		if (survey_loop_is_over(loop))
+			return OVER_UNKNOWN;
+		return conn->state == SURVEY_CONN_FAILED ? OVER_RESET : OVER_SILENCE;
+	}
+	bool is_served = survey->far == SURVEY_FAR_WITNESS
+	    ? far_end_greet(survey, conn, NULL)
+	    : far_end_is_alive(survey, conn, wait_ns);
+	if (is_served)
+		return OVER_SERVED;
+	if (survey_loop_is_over(loop))
+		return OVER_UNKNOWN;
+	return conn->error_ns > 0 ? OVER_RESET
+	    : conn->eof_ns > 0    ? OVER_CLOSED
+				  : OVER_MUTE;
+}
+
+/* Opens one more. OVER_SERVED: it stays open, in *ret. */
+static enum over
+one_more(struct survey *survey, const struct address *from, struct survey_conn **ret)
+{
+	struct survey_open open = far_end_target(survey);
+	open.may_fail = true;
+	if (from != NULL)
+		open.from = from;
+	struct survey_conn *conn = survey_conn_open(&survey->loop, &open);
+	if (conn == NULL)
+		return OVER_UNKNOWN;
+	enum over over = wait_served(survey, conn);
+	if (over != OVER_SERVED) {
+		survey_conn_close(&survey->loop, conn);
+		return over;
+	}
+	*ret = conn;
+	return over;
+}
+
+/* Connections that are open and were served, those of the ladder included. */
+static uint32_t
+count_served(const struct survey *survey)
+{
+	const struct survey_loop *loop = &survey->loop;
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < loop->capacity; i++)
+		count += loop->conns[i].state == SURVEY_CONN_OPEN &&
+		    loop->conns[i].received > 0 &&
+		    !survey_conn_has_ended(&loop->conns[i]);
+	return count;
+}
+
+struct concurrent {
+	struct survey_conn **held;
+	uint32_t held_count;
+	uint32_t refusals; /* in a row, at the end */
+	uint32_t refused;  /* in all */
+	uint32_t served;   /* at the first refusal, or at the end */
+	enum over over;
+};
+
+/* Opens one after another until REFUSALS_MAX fail in a row, with pauses: a limit of the
+ * rate lets one pass meanwhile. */
+static void
+fill(struct survey *survey, struct concurrent *c, uint32_t most)
+{
+	uint32_t refused = 0;
+	while (c->held_count < most && refused < REFUSALS_MAX &&
+	    !survey_loop_is_over(&survey->loop) &&
+	    survey->loop.open + 2 < survey->loop.capacity) {
+		struct survey_conn *conn = NULL;
+		enum over over = one_more(survey, NULL, &conn);
+		if (over == OVER_UNKNOWN)
+			break;
+		if (over == OVER_SERVED) {
+			c->held[c->held_count++] = conn;
+			refused = 0;
+			continue;
+		}
+		c->over = over;
+		c->served = count_served(survey);
+		refused++;
+		c->refused++;
+		survey_loop_sleep(&survey->loop, BETWEEN_REFUSALS_NS);
+	}
+	c->refusals = refused;
+	if (refused < REFUSALS_MAX)
+		c->served = count_served(survey);
+}
+
+/* While the first address is at its limit, a second one tries. */
+static void
+try_second_source(struct survey *survey)
+{
+	struct survey_result *result = survey->result;
+	const struct survey_plan *plan = survey->plan;
+	uint32_t served = 0, tried = 0;
+	struct survey_conn *conns[SECOND_SOURCE_TRIES] = { NULL };
+	while (tried < SECOND_SOURCE_TRIES && !survey_loop_is_over(&survey->loop)) {
+		served +=
+		    one_more(survey, &plan->sources[1], &conns[tried]) == OVER_SERVED;
+		tried++;
+	}
+	for (uint32_t i = 0; i < tried; i++)
+		survey_conn_close(&survey->loop, conns[i]);
+	if (tried < SECOND_SOURCE_TRIES)
+		return;
+	survey_set_number(result, SURVEY_by_source, "served", served);
+	result->rows[SURVEY_by_source].tried = tried;
+	result->rows[SURVEY_by_source].seen = served > 0 ? served : tried;
+	if (served > 0)
+		survey_conclude(result, SURVEY_by_source, "source", SURVEY_SEEN,
+		    "for each client address: a second one was served");
+	else
+		survey_conclude(result, SURVEY_by_source, "all", SURVEY_SEEN,
+		    "for all: a second client address was not served either");
+}
+
+static void
+conclude_concurrent(struct survey *survey, const struct concurrent *c)
+{
+	struct survey_result *result = survey->result;
+	survey_set_number(result, SURVEY_concurrent, "served", c->served);
+	if (c->refusals < REFUSALS_MAX && c->refused >= REFUSALS_MAX) {
+		survey_set_word(result, SURVEY_concurrent, "over", over_words[c->over]);
+		survey_conclude(result, SURVEY_concurrent, "limit", SURVEY_LIKELY,
+		    "about %u at a time: %u were not served at first, perhaps for their rate",
+		    c->served, c->refused);
+		return;
+	}
+	if (c->refusals < REFUSALS_MAX) {
+		survey_conclude(result, SURVEY_concurrent, "no limit", SURVEY_BOUNDED,
+		    "no limit to %u at a time", c->served);
+		return;
+	}
+	survey_set_word(result, SURVEY_concurrent, "over", over_words[c->over]);
+	survey_conclude(result, SURVEY_concurrent, "limit", SURVEY_BOUNDED,
+	    "%u at a time (all of this survey); one more: %s", c->served,
+	    over_texts[c->over]);
+	if (c->over == OVER_SILENCE || c->over == OVER_MUTE)
+		survey_mark(result, SURVEY_concurrent,
+		    "Clients above the limit wait until their own timeout. Usual setting: HAProxy maxconn, nginx worker_connections, nftables \"ct count\", the ports of a NAT");
+}
+
+void
+probe_concurrent(struct survey *survey)
+{
+	const struct survey_plan *plan = survey->plan;
+	struct survey_result *result = survey->result;
+	static struct survey_conn *held[HELD_MAX];
+	struct concurrent c = { .held = held };
+	fill(survey, &c, plan->connections);
+	bool is_limited = c.refusals == REFUSALS_MAX;
+	if (is_limited || !survey_loop_is_over(&survey->loop))
+		conclude_concurrent(survey, &c);
+	if (plan->is_asked[SURVEY_by_source] && is_limited && plan->source_count > 1)
+		try_second_source(survey);
+	else if (plan->is_asked[SURVEY_by_source])
+		survey_not_asked(result, SURVEY_by_source, "%s",
+		    is_limited ? "needs two local addresses (--source-ip, twice)"
+			       : "no limit was found");
+	for (uint32_t i = 0; i < c.held_count; i++)
+		survey_conn_close(&survey->loop, c.held[i]);
+}
+
+/* --- burst
+ * ---------------------------------------------------------------------------- */
+
+struct burst {
+	struct survey_conn **conns;
+	uint32_t count;
+};
+
+static bool
+all_have_settled(const void *argument)
+{
+	const struct burst *burst = argument;
+	for (uint32_t i = 0; i < burst->count; i++)
+		if (burst->conns[i]->state == SURVEY_CONN_CONNECTING)
+			return false;
+	return true;
+}
+
+/* How many of `count` connections at once are accepted before the second SYN. */
+static uint32_t
+burst_once(struct survey *survey, uint32_t count, uint32_t *ret_tried)
+{
+	static struct survey_conn *conns[HELD_MAX];
+	struct survey_loop *loop = &survey->loop;
+	struct burst burst = { .conns = conns };
+	struct survey_open open = far_end_target(survey);
+	uint32_t accepted = 0;
+	open.is_unpaced = open.may_fail = true;
+	while (burst.count < count) {
+		struct survey_conn *conn = survey_conn_open(loop, &open);
+		if (conn == NULL)
+			break;
+		conns[burst.count++] = conn;
+	}
+	(void)survey_loop_wait(
+	    loop, BURST_WAIT_NS + survey->answer_ns, all_have_settled, &burst);
+	for (uint32_t i = 0; i < burst.count; i++) {
+		accepted += conns[i]->state == SURVEY_CONN_OPEN;
+		survey_conn_close(loop, conns[i]);
+	}
+	*ret_tried = burst.count;
+	return accepted;
+}
+
+/* As many as a limit of concurrent connections leaves room for. */
+static uint32_t
+burst_size(const struct survey *survey)
+{
+	const struct survey_value *served =
+	    survey_get(survey->result, SURVEY_concurrent, "served");
+	uint32_t size = survey->plan->burst, open = survey->loop.open;
+	uint32_t room = survey->loop.capacity - open;
+	if (strcmp(survey_answer(survey->result, SURVEY_concurrent), "limit") == 0 &&
+	    served != NULL) {
+		double left = served->number - open;
+		/* Those that were closed may count for a while. */
+		left = left > 0 ? left / 2 : 0;
+		room = left < room ? (uint32_t)left : room;
+	}
+	return size < room ? size : room;
+}
+
+void
+probe_burst(struct survey *survey)
+{
+	struct survey_result *result = survey->result;
+	uint32_t size, tried;
+	survey_loop_sleep(&survey->loop, REST_NS);
+	size = burst_size(survey);
+	if (size < 5) {
+		survey_not_asked(result, SURVEY_burst,
+		    "the limit of concurrent connections leaves no room");
+		return;
+	}
+	uint32_t accepted = burst_once(survey, size, &tried);
+	if (tried < size || survey_loop_is_over(&survey->loop))
+		return;
+	survey_set_number(result, SURVEY_burst, "at_once", accepted);
+	survey_set_number(result, SURVEY_burst, "tried", tried);
+	if (accepted == tried) {
+		survey_conclude(result, SURVEY_burst, "no limit", SURVEY_BOUNDED,
+		    "no limit to %u at once", accepted);
+		if (survey->plan->is_asked[SURVEY_rate] && !survey->plan->asks_rate)
+			survey_not_asked(result, SURVEY_rate,
+			    "burst found no limit (to ask: --only rate)");
+		return;
+	}
+	survey_conclude(result, SURVEY_burst, "limit", SURVEY_BOUNDED,
+	    "%u of %u at once; the others were not accepted within 0.6 s", accepted,
+	    tried);
+	survey_mark(result, SURVEY_burst,
+	    "Clients that start together wait a second or more for their connection. Usual setting: nftables \"limit rate\", a SYN limit, a short listen backlog");
+}
+
+/* --- rate
+ * ----------------------------------------------------------------------------- */
+
+struct attempt {
+	struct survey_conn *conn;
+	uint64_t began_ns;
+};
+
+struct pace {
+	struct attempt attempts[RATE_AT_ONCE];
+	uint64_t started_ns, counted_from_ns;
+	uint32_t begun, accepted, tried; /* accepted and tried: of the counted time */
+};
+
+/* Ends attempts that are accepted or too old. SYNs must not be repeated: the second one
+ * would take the place of a first. */
+static void
+settle(struct survey *survey, struct pace *pace, bool all)
+{
+	struct survey_loop *loop = &survey->loop;
+	for (size_t i = 0; i < RATE_AT_ONCE; i++) {
+		struct attempt *a = &pace->attempts[i];
+		if (a->conn == NULL)
+			continue;
+		bool is_open = a->conn->state == SURVEY_CONN_OPEN;
+		bool is_over = a->conn->state == SURVEY_CONN_FAILED ||
+		    loop->now_ns > a->began_ns + RATE_WAIT_NS;
+		if (!is_open && !is_over && !all)
+			continue;
+		if (a->began_ns >= pace->counted_from_ns) {
+			pace->tried++;
+			pace->accepted += is_open;
+		}
+		survey_conn_close(loop, a->conn);
+		a->conn = NULL;
+	}
+}
+
+static bool
+begin(struct survey *survey, struct pace *pace)
+{
+	struct survey_open open = far_end_target(survey);
+	open.is_unpaced = open.may_fail = true;
+	for (size_t i = 0; i < RATE_AT_ONCE; i++) {
+		struct attempt *a = &pace->attempts[i];
+		if (a->conn != NULL)
+			continue;
+		a->conn = survey_conn_open(&survey->loop, &open);
+		a->began_ns = survey->loop.now_ns;
+		pace->begun++;
+		return a->conn != NULL;
+	}
+	return false;
+}
+
+static void
+conclude_rate(struct survey *survey, const struct pace *pace)
+{
+	struct survey_result *result = survey->result;
+	double seconds = (double)RATE_COUNTED_NS / (double)NS_PER_S;
+	double per_s = pace->accepted / seconds, tried_per_s = pace->tried / seconds;
+	survey_set_number(result, SURVEY_rate, "per_s", per_s);
+	survey_set_number(result, SURVEY_rate, "tried_per_s", tried_per_s);
+	if (per_s >= 0.97 * tried_per_s) {
+		survey_conclude(result, SURVEY_rate, "no limit", SURVEY_BOUNDED,
+		    "no limit to %.0f new connections a second", per_s);
+		return;
+	}
+	survey_conclude(result, SURVEY_rate, "limit", SURVEY_BOUNDED,
+	    "%.3g new connections a second, of %.0f tried", per_s, tried_per_s);
+	survey_mark(result, SURVEY_rate,
+	    "Clients above this rate wait a second or more for their connection. Usual setting: nftables \"limit rate\", a SYN limit, HAProxy \"rate-limit sessions\"");
+}
+
+void
+probe_rate(struct survey *survey)
+{
+	struct survey_loop *loop = &survey->loop;
+	struct pace pace = { .begun = 0 };
+	survey_loop_sleep(loop, REST_NS);
+	pace.started_ns = loop->now_ns;
+	pace.counted_from_ns = pace.started_ns + RATE_NS - RATE_COUNTED_NS;
+	while (loop->now_ns < pace.started_ns + RATE_NS && !survey_loop_is_over(loop)) {
+		uint64_t due = (loop->now_ns - pace.started_ns) * RATE_PER_S / NS_PER_S;
+		while (pace.begun < due && begin(survey, &pace))
+			;
+		survey_loop_sleep(loop, 2 * NS_PER_MS);
+		settle(survey, &pace, false);
+	}
+	uint64_t settled_ns = loop->now_ns + RATE_WAIT_NS;
+	while (loop->now_ns < settled_ns && !survey_loop_is_over(loop)) {
+		survey_loop_sleep(loop, 5 * NS_PER_MS);
+		settle(survey, &pace, false);
+	}
+	settle(survey, &pace, true);
+	if (!survey_loop_is_over(loop) && pace.tried > 0)
+		conclude_rate(survey, &pace);
+}
