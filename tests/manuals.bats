@@ -7,7 +7,7 @@ YODELCTL=$BUILD/yodelctl
 
 @test "no quotation in a manual is nested in another" {
 	local manual root=$BATS_TEST_DIRNAME/..
-	for manual in "$root"/{master/yodeld.8,ctl/yodelctl.1,conf/yodeld.json.5,client/yodel.1,client/yodel-conversation.5}; do
+	for manual in "$root"/{master/yodeld.8,ctl/yodelctl.1,conf/yodeld.json.5,client/yodel.1,client/yodel-survey.1,client/yodel-conversation.5}; do
 		mandoc -Tutf8 "$manual" >shown
 		python3 - <<-'END'
 			import re

@@ -1,0 +1,201 @@
+#!/usr/bin/env bats
+# yodel survey on loopback: its command line, outputs, budget and manual. What it finds out
+# about paths is tested by survey.bats.
+# shellcheck disable=SC2154 # run sets stderr and stderr_lines
+
+load lib/helpers
+
+SCHEMA=$BATS_TEST_DIRNAME/../client/survey.schema.json
+MANUAL=$BATS_TEST_DIRNAME/../client/yodel-survey.1
+
+start_witness()
+{
+	start_yodeld --set instance=far -l 127.0.0.1:0=witness -w 1
+}
+
+check_schema() # FILE...
+{
+	node "$BATS_TEST_DIRNAME/lib/check_schema.js" "$SCHEMA" "$@"
+}
+
+of_survey() # FILE EXPRESSION: s is the survey, row(ID) a row
+{
+	python3 - "$1" "$2" <<-'END'
+		import json, sys
+		s = json.load(open(sys.argv[1]))
+		def row(id):
+		    return next(r for r in s["rows"] if r["id"] == id)
+		print(eval(sys.argv[2]))
+	END
+}
+
+@test "a survey of a witness answers, marks nothing and matches its schema" {
+	start_witness
+	run -0 "$YODEL" survey -d 15s --idle-max 1s --repeat 1 --skip source,backends,hops,split_back,reuse,half_close,half_close_back \
+		--limits=off -v --json survey.json --html survey.html "127.0.0.1:$PORT"
+	[[ ${lines[0]} == "survey of 127.0.0.1:$PORT: up to 15s, at most "*" connections, 128 at a time" ]]
+	[[ $output == *'a yodeld witness, "far"'* ]]
+	[[ $output == *'acknowledged_bytes'* ]]
+	[ "$(wc -L <<<"$output")" -le 80 ]
+	[[ $output != *$'\033'* ]]
+	check_schema survey.json
+	[ "$(of_survey survey.json '[r["id"] for r in s["rows"] if r["attention"]]')" = '[]' ]
+	[ "$(of_survey survey.json 'row("split")["answer"], row("reset")["answer"], row("payload")["answer"], row("idle")["answer"], row("syn")["answer"]')" = \
+		"('no', 'passed', 'unchanged', 'alive', 'as sent')" ]
+	[ "$(of_survey survey.json 's["connections"] <= s["connections_announced"]')" = True ]
+	[ "$(of_survey survey.json 'row("split")["evidence"]["acknowledged_bytes"] == row("split")["evidence"]["received_bytes"] > 10000')" = True ]
+	grep -q '<svg' survey.html
+	run -1 grep -E 'src=|href="http|@import|url\(' survey.html
+}
+
+@test "the schema in the tree is made from the table, and refuses what is not in it" {
+	"$YODEL" survey --print-schema >printed.json
+	cmp printed.json "$SCHEMA"
+	start_witness
+	run -0 "$YODEL" survey -q -d 5s --only before --json good.json "127.0.0.1:$PORT"
+	check_schema good.json
+	python3 - <<-'END'
+		import json
+		s = json.load(open("good.json"))
+		s["rows"][0]["mood"] = 1
+		json.dump(s, open("many.json", "w"))
+		s = json.load(open("good.json"))
+		del s["rows"][0]["certainty"]
+		json.dump(s, open("few.json", "w"))
+		s = json.load(open("good.json"))
+		s["rows"][0]["answer"] = "perhaps"
+		json.dump(s, open("other.json", "w"))
+	END
+	local file
+	for file in many few other; do
+		run -1 check_schema $file.json
+	done
+}
+
+@test "--list and the manual name every probe, and the manual every option" {
+	local probe option
+	run -0 "$YODEL" survey --list
+	for probe in $(sed -n 's/^\([a-z_]\+\) .*/\1/p' <<<"$output" | grep -v '^probe$'); do
+		grep -q "^\.Ss $probe\$" "$MANUAL" || {
+			echo "no section for $probe"
+			return 1
+		}
+	done
+	[ "$(grep -c '^[a-z]' <<<"$output")" = 28 ]
+	for option in $("$YODEL" survey --help | grep -oE -- '^ .{5}--[a-z0-9-]+|^  -., --[a-z0-9-]+' | grep -oE -- '--[a-z0-9-]+' | sort -u); do
+		grep -qE -- "Fl .?-?${option#--}( |$)" "$MANUAL" || {
+			echo "no $option"
+			return 1
+		}
+	done
+}
+
+refused() # MESSAGE ARG...
+{
+	run -64 --separate-stderr "$YODEL" survey "${@:2}"
+	[ "$stderr" = "yodel survey: $1" ] || {
+		echo "found: $stderr"
+		return 1
+	}
+}
+
+@test "bad usage is one line that says what was expected" {
+	refused 'missing operand: expected HOST:PORT (see --help)'
+	refused 'found "unix:/tmp/x", expected HOST:PORT: a Unix socket has no path to survey' unix:/tmp/x
+	refused 'no probe "splt"; did you mean "split"?' --only splt 127.0.0.1:1
+	refused 'no probe "weather"; expected one of --list' --skip weather 127.0.0.1:1
+	refused '--limits: found "maybe", expected on or off' --limits=maybe 127.0.0.1:1
+	refused '--idle-max=10m is longer than -d 2m; expected a longer duration' --idle-max 10m 127.0.0.1:1
+	refused '--threshold: found the name "idel", expected a probe of --list, mtu or mss' --threshold 'idel>=3s' 127.0.0.1:1
+	refused '--threshold: found "perhaps", expected one of no|yes|unknown' --threshold split=perhaps 127.0.0.1:1
+	refused 'found "127.0.0.1:1" twice, expected another second target' 127.0.0.1:1 127.0.0.1:1
+	refused '--source-ip: found "::1", expected an address of the target'"'"'s family' --source-ip ::1 127.0.0.1:1
+	refused '-4 and -6 exclude each other' -4 -6 127.0.0.1:1
+	refused '127.0.0.1:1: has no IPv6 address' -6 127.0.0.1:1
+}
+
+@test "without anything that listens it exits with 1 and says why" {
+	run -1 "$YODEL" survey -d 10s "127.0.0.1:$(free_port)"
+	[[ $output == *'cannot connect: Connection refused'* ]]
+	run -69 "$YODEL" survey -d 10s --ledger "http://127.0.0.1:$(free_port)" 127.0.0.1:1
+	run -71 "$YODEL" survey --json /nowhere/file 127.0.0.1:1
+}
+
+@test "a threshold that fails, or has no answer, exits with 99" {
+	start_witness
+	run -0 "$YODEL" survey -d 5s --repeat 1 --only reset,before --threshold reset=passed \
+		--threshold before=nothing "127.0.0.1:$PORT"
+	[[ $output == *'threshold reset=passed passed'* ]]
+	run -99 "$YODEL" survey -d 5s --repeat 1 --only reset --threshold 'reset=becomes fin' \
+		--threshold 'idle>=1s' --json survey.json "127.0.0.1:$PORT"
+	[[ $output == *'threshold reset=becomes fin FAILED: passed'* ]]
+	[[ $output == *'threshold idle>=1s FAILED: no answer: left out'* ]]
+	[ "$(of_survey survey.json 's["exit_status"], [t["passed"] for t in s["thresholds"]]')" = '(99, [False, False])' ]
+}
+
+@test "the time binds, and probes without time are listed" {
+	start_witness
+	local began=${EPOCHREALTIME/./}
+	run -0 "$YODEL" survey -d 3s --json survey.json "127.0.0.1:$PORT"
+	[ $((${EPOCHREALTIME/./} - began)) -lt 6000000 ]
+	[[ $output == *'not enough time'* ]]
+	[ "$(of_survey survey.json 'row("concurrent")["reason"].startswith("not enough time")')" = True ]
+	check_schema survey.json
+}
+
+@test "Ctrl-C prints what is known" {
+	start_witness
+	spawn survey bash -c 'trap - INT; exec "$@"' _ python3 -c '
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])' "$YODEL" survey -d 60s --progress always \
+		--json survey.json "127.0.0.1:$PORT"
+	wait_until grep -q ': source' survey.log
+	kill -INT "$SPAWNED"
+	local status=0
+	wait "$SPAWNED" || status=$?
+	[ "$status" = 0 ]
+	grep -q 'Interrupted: this is what is known so far' survey.out
+	check_schema survey.json
+	[ "$(of_survey survey.json 's["interrupted"], row("reach")["answer"], row("split")["reason"]')" = "(True, 'yes', 'interrupted')" ]
+	[ "$(of_survey survey.json 's["took_s"] < 30')" = True ]
+}
+
+@test "an echo server is surveyed as far as a client can, with no more connections than announced" {
+	start_yodeld --set admin.socket="$PWD/s" -l 127.0.0.1:0=echo -w 1
+	run -0 "$YODEL" survey -d 12s --idle-max 1s --repeat 1 --skip hops,big --limits=off --ledger "unix:$PWD/s" \
+		--json survey.json "127.0.0.1:$PORT"
+	[[ $output == *'is an echo server'* ]]
+	[[ $output == *'needs a witness (yodeld: reply "witness"): '* ]]
+	check_schema survey.json
+	[ "$(of_survey survey.json 'row("payload")["answer"], row("half_close")["answer"], row("ledger")["reset_passed"]')" = "('unchanged', 'passed', 'yes')" ]
+	[ "$(of_survey survey.json 'row("split")["answer"]')" != yes ]
+	"$BUILD/yodelctl" -s "$PWD/s" stats >stats
+	python3 - <<-'END'
+		import json, re
+		s = json.load(open("survey.json"))
+		accepted = int(re.search(r"accepted\D*([0-9,]+)", open("stats").read()).group(1).replace(",", ""))
+		assert accepted <= s["connections"] <= s["connections_announced"], (accepted, s["connections"])
+	END
+}
+
+@test "yodel compare prints the rows in which two surveys differ" {
+	start_witness
+	"$YODEL" survey -q -d 5s --repeat 1 --only reset,before --json base.json "127.0.0.1:$PORT"
+	run -0 "$YODEL" compare base.json base.json
+	[ "$output" = '0 of 27 rows differ' ]
+	python3 - <<-'END'
+		import json
+		s = json.load(open("base.json"))
+		r = next(r for r in s["rows"] if r["id"] == "reset")
+		r["answer"], r["text"], r["attention"] = "nothing", "nothing arrives", "the server waits"
+		json.dump(s, open("new.json", "w"))
+	END
+	run -0 "$YODEL" compare base.json new.json
+	[[ ${lines[0]} == '! reset' && ${lines[2]} == *'new   nothing arrives (seen)' ]]
+	[[ $output == *'1 of 27 rows differ'* ]]
+	run -99 "$YODEL" compare --fail-worse base.json new.json
+	run -66 "$YODEL" compare base.json missing.json
+	echo '{"format": "other"}' >other.json
+	run -65 "$YODEL" compare base.json other.json
+}
