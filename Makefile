@@ -178,6 +178,7 @@ unit: $(UNIT_TESTS) ## run only the unit tests, with full output
 tables: all $B/tests/manual_test ## rewrite the tables in the manuals and the JSON schema from the code
 	@$B/tests/manual_test --write
 	@$B/yodeld --print-schema >conf/yodeld.schema.json
+	@$B/yodel survey --print-schema >client/survey.schema.json
 
 .PHONY: fuzz fuzzers
 fuzz: ## fuzz each target for TIME=60 seconds (clang)
@@ -298,6 +299,7 @@ install-server: all
 install-client: all
 	install -D -m 755 -t $(DESTDIR)$(BINDIR) $B/yodel
 	install -D -m 644 -t $(DESTDIR)$(DATADIR)/yodel client/result.schema.json \
+		client/survey.schema.json \
 		client/events.schema.json
 	install -D -m 644 -t $(DESTDIR)$(DATADIR)/yodel/conversations client/conversations/*.talk
 	install -D -m 644 -t $(DESTDIR)$(CLIENT_DOCDIR)/examples packaging/slurm/yodel.sbatch \
