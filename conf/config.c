@@ -389,9 +389,21 @@ derive_tls(struct config *config, const char *file, size_t i, char *error)
 	    0)
 		return 0;
 	snprintf(name, sizeof(name), "listeners[%zu].tls.certificate", i);
+	const char *source = settings_origin_of(&config_table, config, name);
+	if (source == NULL)
+		source = file != NULL ? file : "configuration";
 	snprintf(error, CONFIG_ERROR_MAX, "%s: %.400s",
-	    printable_tail(source_of(config, name), shown, sizeof(shown)), reason);
+	    printable_tail(source, shown, sizeof(shown)), reason);
 	return -1;
+}
+
+bool
+config_has_tls(const struct config *config)
+{
+	bool has_tls = false;
+	for (size_t i = 0; i < config->listener_count; i++)
+		has_tls = has_tls || config->listeners[i].tls.context != NULL;
+	return has_tls;
 }
 
 void

@@ -206,6 +206,8 @@ bool config_has_witness(const struct config *config);
 int config_reset_faults(struct listener_config *listener, char *error)
     __attribute__((warn_unused_result));
 
+/* True if a listener speaks TLS. */
+bool config_has_tls(const struct config *config);
 /* Gives all listeners with TLS the same keys for tickets, TLS_TICKET_KEYS bytes: those,
  * or new ones if *has_keys is false and there is such a listener. */
 void config_share_ticket_keys(struct config *config, uint8_t *keys, bool *has_keys);

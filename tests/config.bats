@@ -3,6 +3,7 @@
 # a printed configuration can be loaded; the schema and yodeld agree.
 
 load lib/helpers
+load lib/certificates
 
 CONF=$BATS_TEST_DIRNAME/../conf
 
@@ -202,7 +203,9 @@ validate() # SCHEMA FILE...
 
 @test "the output of --print-config passes --check and prints the same again" {
 	local file
-	for file in "$CONF"/yodeld.json "$CONF"/examples/*.json; do
+	cp -r "$CONF/examples" .
+	(cd examples && make_self_signed server localhost) # of tls.json
+	for file in "$CONF"/yodeld.json examples/*.json; do
 		"$YODELD" -c "$file" --print-config >once.json
 		"$YODELD" -c once.json --check
 		"$YODELD" -c once.json --print-config >twice.json

@@ -6,6 +6,16 @@ tls_client.py load HOST:PORT CONNECTIONS [--ca FILE] [--longest BYTES] [--tls 1.
     comes back (reply echo), until SIGTERM. Then every answer is awaited and every
     connection ended by close_notify. Prints "open N" when all are open, at the end
     "connections N messages M bytes B lost L wrong W truncated T".
+
+tls_client.py say HOST:PORT -t TEXT... [--ca FILE] [--name NAME] [--tls 1.2|1.3] [--alpn NAME]
+        [--cert FILE --key FILE] [--first TEXT] [--wait FIFO] [--bytewise] [--end END]
+    Sends each TEXT with a newline and prints the line that comes back. --first is sent in
+    clear before the handshake. --wait: a line in the FIFO lets it send the next text. --bytewise: one byte in each segment. --end: close (close_notify), cut (FIN
+    without it), bad (a record that cannot be opened; prints the alert that comes back).
+
+tls_client.py begin HOST:PORT BYTES FIFO
+    Sends so many bytes of a ClientHello (0: none) and prints "begun"; after a line in the FIFO
+    it completes the handshake and says "hello", or prints why that failed.
 """
 import argparse
 import random
@@ -169,12 +179,131 @@ class Load:
         return 0 if lost + wrong + truncated == 0 else 1
 
 
+class Wire:
+    """TLS over a socket, with the records in our hands."""
+
+    def __init__(self, options):
+        self.sock = socket.create_connection(options.address)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock.settimeout(20)
+        self.bytewise = getattr(options, "bytewise", False)
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = make_context(options)
+        if getattr(options, "alpn", None):
+            context.set_alpn_protocols([options.alpn])
+        if getattr(options, "cert", None):
+            context.load_cert_chain(options.cert, options.key)
+        name = getattr(options, "name", None) or "localhost"
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name)
+
+    def flush(self):
+        data = self.outgoing.read()
+        if self.bytewise:
+            for i in range(len(data)):
+                self.sock.send(data[i:i + 1])
+        elif data:
+            self.sock.sendall(data)
+
+    def run(self, function, *arguments):
+        """Calls a function of the TLS object until it needs no more bytes."""
+        while True:
+            try:
+                result = function(*arguments)
+                self.flush()
+                return result
+            except ssl.SSLWantReadError:
+                self.flush()
+                data = self.sock.recv(65536)
+                if data:
+                    self.incoming.write(data)
+                else:
+                    self.incoming.write_eof()
+            except ssl.SSLError:
+                self.flush()  # the alert
+                raise
+
+    def line(self):
+        text = b""
+        while not text.endswith(b"\n"):
+            data = self.run(self.tls.read, 65536)
+            if not data:
+                break
+            text += data
+        return text.decode(errors="replace").rstrip("\n")
+
+
+def wait(fifo):
+    """Waits for a line, which the test writes."""
+    with open(fifo, encoding="ascii") as lines:
+        lines.readline()
+
+
+def end(wire, how):
+    if how == "close":
+        wire.run(wire.tls.unwrap)
+    elif how == "cut":
+        wire.sock.shutdown(socket.SHUT_WR)
+        while wire.sock.recv(65536):
+            pass
+    elif how == "bad":
+        wire.sock.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
+        try:
+            wire.run(wire.tls.read, 100)
+        except ssl.SSLError as error:
+            print(error.reason)
+    wire.sock.close()
+
+
+def say(options):
+    wire = Wire(options)
+    if options.first:
+        wire.sock.sendall(options.first.encode().decode("unicode_escape").encode())
+    try:
+        wire.run(wire.tls.do_handshake)
+        for text in options.text:
+            if options.wait:
+                print("waits", flush=True)
+                wait(options.wait)
+            wire.run(wire.tls.write, text.encode() + b"\n")
+            print(wire.line(), flush=True)
+        end(wire, options.end)
+    except ssl.SSLError as error:
+        print(error.reason)
+        return 1
+    except OSError as error:
+        print(error)
+        return 1
+    return 0
+
+
+def begin(options):
+    wire = Wire(options)
+    try:
+        wire.tls.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    hello = wire.outgoing.read()
+    wire.sock.sendall(hello[:options.bytes])
+    print("begun", flush=True)
+    wait(options.wait)
+    try:
+        wire.sock.sendall(hello[options.bytes:])
+        wire.run(wire.tls.do_handshake)
+        wire.run(wire.tls.write, b"hello\n")
+        print(wire.line())
+        end(wire, "close")
+    except OSError as error:
+        print("failed:", error)
+        return 1
+    return 0
+
+
 def load(options):
     run = Load(options)
 
-    def end(*_):
+    def on_term(*_):
         run.is_ending = True
-    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGTERM, on_term)
     run.run()
     return run.finish()
 
@@ -195,6 +324,21 @@ def main():
     command.add_argument("--longest", type=int, default=100000)
     command.add_argument("--pause", type=float, default=0)
     command.add_argument("--tls", choices=("1.2", "1.3"))
+    command = commands.add_parser("say")
+    command.set_defaults(run=say)
+    command.add_argument("address", type=address)
+    command.add_argument("-t", dest="text", action="append", default=[])
+    for name in ("ca", "name", "alpn", "cert", "key", "first"):
+        command.add_argument(f"--{name}")
+    command.add_argument("--tls", choices=("1.2", "1.3"))
+    command.add_argument("--wait", metavar="FIFO")
+    command.add_argument("--bytewise", action="store_true")
+    command.add_argument("--end", choices=("close", "cut", "bad"), default="close")
+    command = commands.add_parser("begin")
+    command.set_defaults(run=begin, ca=None, tls=None)
+    command.add_argument("address", type=address)
+    command.add_argument("bytes", type=int)
+    command.add_argument("wait", metavar="FIFO")
     options = parser.parse_args()
     sys.exit(options.run(options))
 

@@ -335,6 +335,14 @@ enter(enum seccomp_use seccomp, const struct filter_rules *rules)
 	return -1;
 }
 
+void
+sandbox_hide_memory(void)
+{
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		log_warn("[memory_hide_failed] "
+			 "sandbox: cannot forbid core files, which would have keys");
+}
+
 int
 sandbox_enter(enum seccomp_use seccomp)
 {
