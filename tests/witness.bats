@@ -100,7 +100,7 @@ is_closed_for() # REASON NUMBER
 	END
 }
 
-@test "what the client does to a connection is told as it arrived" {
+@test "the ends of a connection are told as they arrived, and come as they were asked for" {
 	start_server
 	client <<-'END'
 		teller, reset, ended = Witness(), Witness(), Witness()
@@ -111,6 +111,19 @@ is_closed_for() # REASON NUMBER
 		assert r["closed"] == "reset" and events(r) == ["reset", "closed"], r
 		r = closed(teller, ended)
 		assert r["closed"] == "peer_closed" and events(r) == ["eof", "closed"], r
+		w = Witness()
+		w.send("fin 100\n")
+		assert w.rest() == b""
+		w.send("still here")
+		w.end()
+		r = closed(teller, w)
+		assert events(r) == ["fin", "eof", "closed"] and r["received"] == len(w.sent), r
+		w = Witness()
+		w.send("rst 100\n")
+		assert is_reset(w.rest)
+		r = closed(teller, w)
+		assert events(r) == ["rst", "closed"] and r["closed"] == "witness_reset", r
+		assert event(r, "rst")["at_us"] >= 100e3
 	END
 }
 
@@ -128,31 +141,6 @@ is_closed_for() # REASON NUMBER
 		other = Witness()
 		other.send("say 0 7\nsay 1 0\ninfo\n")
 		other.answer()
-	END
-}
-
-@test "fin ends the server's stream, and what the client still sends is counted" {
-	start_server
-	client <<-'END'
-		teller, w = Witness(), Witness()
-		w.send("fin 100\n")
-		assert w.rest() == b""
-		w.send("still here")
-		w.end()
-		r = closed(teller, w)
-		assert events(r) == ["fin", "eof", "closed"] and r["received"] == len(w.sent), r
-	END
-}
-
-@test "rst resets the connection after its time" {
-	start_server
-	client <<-'END'
-		teller, w = Witness(), Witness()
-		w.send("rst 100\n")
-		assert is_reset(w.rest)
-		r = closed(teller, w)
-		assert events(r) == ["rst", "closed"] and r["closed"] == "witness_reset", r
-		assert event(r, "rst")["at_us"] >= 100e3
 	END
 }
 
@@ -299,22 +287,17 @@ is_closed_for() # REASON NUMBER
 	start_server '' -w 1
 	client <<-'END'
 		w = Witness()
-		w.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
 		w.socket.setblocking(False)
-		count = 0
-		blocked = time.monotonic() + 1
-		while time.monotonic() < blocked and count < 200000:
+		count, blocked = 0, time.monotonic()
+		while time.monotonic() < blocked + 0.5:
 		    try:
 		        count += w.socket.send(b"info\n" * 1000)
-		        blocked = time.monotonic() + 1
+		        blocked = time.monotonic()
+		        assert count < 100e6, "the server has not stopped reading"
 		    except BlockingIOError:
 		        time.sleep(0.01)
-		assert count < 5 * 200000, "the server has not stopped reading"
 		r = Witness().record_of(w)
-		assert r["unsent"] < 200000, r
-		w.socket.setblocking(True)
-		w.end()
-		assert w.rest().count(b"\n") >= count // 5 - 1
+		assert r["received"] < count and 0 < r["unsent"] < 200000, r
 	END
 }
 
@@ -369,7 +352,7 @@ is_closed_for() # REASON NUMBER
 		waiting, silent, echo, source = (Witness() for _ in range(4))
 		ids = [w.id for w in (waiting, silent, echo, source)]
 		source.send("source 16777216\n")
-		waiting.send("say 2000 5\n")
+		waiting.send("say 1000 5\n")
 		echo.send("echo\none")
 		assert echo.read(3) == b"one"
 		silent.send("half a line: in")

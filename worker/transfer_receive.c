@@ -309,7 +309,7 @@ install_one(struct receiver *receiver, const struct transfer_record *record, int
 	}
 	if (connection->tls != NULL)
 		connection_set_callback(connection);
-	if (witness_state_of(connection) != NULL && listener->is_witness)
+	if (witness_state_find(connection) != NULL && listener->is_witness)
 		witness_state_check(connection);
 	else
 		whoami_state_check(connection);

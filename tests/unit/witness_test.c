@@ -10,7 +10,8 @@
 #include "proto/witness/witness.h"
 #include "proto/witness/witness_hex.h"
 
-#define ID "00112233445566778899aabbccddeeff"
+#define ASK_LINE "ask 00112233445566778899aabbccddeeff\n"
+#define ASK_LONG "ask 00112233445566778899aabbccddeeff0"
 
 static bool
 parses(const char *line, struct witness_command *ret)
@@ -21,9 +22,9 @@ parses(const char *line, struct witness_command *ret)
 static void
 test_each_command_is_parsed_as_it_is_written(void **state)
 {
-	static const char *const lines[] = { "info\n", "ask " ID "\n",
-		"say 7200000 0\n", "fin 0\n", "rst 12\n", "hold 999\n", "sink\n",
-		"echo\n", "source 16777216\n", "keepalive 1000\n" };
+	static const char *const lines[] = { "info\n", ASK_LINE, "say 7200000 0\n",
+		"fin 0\n", "rst 12\n", "hold 999\n", "sink\n", "echo\n",
+		"source 16777216\n", "keepalive 1000\n" };
 	bool seen[WITNESS_COMMAND_COUNT] = { false };
 	(void)state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
@@ -46,7 +47,7 @@ test_a_line_that_is_not_exactly_a_command_is_refused(void **state)
 	static const char *const lines[] = { "", " info", "info ", "information",
 		"INFO", "say", "say 1", "say 1 ", "say 1 2 3", "say  1 2", "say -1 2",
 		"say 1 +2", "say 7200001 1", "say 1 16777217",
-		"say 99999999999999999999 1", "source 0x10", "ask", "ask " ID "0",
+		"say 99999999999999999999 1", "source 0x10", "ask", ASK_LONG,
 		"ask 0011", "fin 1 1", "rst", "keepalive 1.5", "info\r" };
 	(void)state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {

@@ -24,10 +24,15 @@ _Static_assert(sizeof(struct witness_state) <= WHOAMI_ABOUT_MAX, "of a transfer"
 struct witness_state *
 witness_state_of(const struct connection *connection)
 {
-	struct buffer *about = connection->about;
-	if (buffer_length(about) != sizeof(struct witness_state))
+	return (void *)(connection->about->data + connection->about->start);
+}
+
+struct witness_state *
+witness_state_find(const struct connection *connection)
+{
+	if (buffer_length(connection->about) != sizeof(struct witness_state))
 		return NULL;
-	struct witness_state *state = (void *)(about->data + about->start);
+	struct witness_state *state = witness_state_of(connection);
 	return state->magic == MAGIC ? state : NULL;
 }
 
@@ -83,7 +88,7 @@ is_valid(const struct witness_state *state)
 void
 witness_state_check(struct connection *connection)
 {
-	struct witness_state *state = witness_state_of(connection);
+	struct witness_state *state = witness_state_find(connection);
 	if (state == NULL)
 		return;
 	if (!is_valid(state)) {
@@ -186,7 +191,7 @@ witness_state_publish(const struct connection *connection)
 void
 witness_state_on_close(const struct connection *connection, enum close_reason reason)
 {
-	struct witness_state *state = witness_state_of(connection);
+	struct witness_state *state = witness_state_find(connection);
 	if (state == NULL)
 		return;
 	witness_state_add_event(connection, WITNESS_EVENT_CLOSED);
@@ -200,7 +205,7 @@ witness_state_on_close(const struct connection *connection, enum close_reason re
 void
 witness_state_on_moved(const struct connection *connection)
 {
-	struct witness_state *state = witness_state_of(connection);
+	struct witness_state *state = witness_state_find(connection);
 	if (state == NULL)
 		return;
 	witness_book_remove(book_of(connection), state->place);

@@ -47,6 +47,8 @@ struct witness_state {
 };
 
 /* NULL before the greeting. */
+struct witness_state *witness_state_find(const struct connection *connection);
+/* After the greeting. */
 struct witness_state *witness_state_of(const struct connection *connection);
 /* Replaces that of whoami. 0, or -1 with ENOMEM or the errno of getrandom(2). */
 int witness_state_create(struct connection *connection)

@@ -21,7 +21,7 @@
 static void
 begin(struct connection *connection)
 {
-	struct witness_state *state = witness_state_of(connection);
+	struct witness_state *state = witness_state_find(connection);
 	if (state != NULL)
 		state->is_busy = 1;
 	crash_record_begin_any(connection);
@@ -304,7 +304,7 @@ witness_serve_begin(struct connection *connection)
 bool
 witness_serve_resume(struct connection *connection)
 {
-	const struct witness_state *state = witness_state_of(connection);
+	const struct witness_state *state = witness_state_find(connection);
 	if (connection->phase == CONNECTION_LINGERING ||
 	    connection_phase_is_handshake(connection->phase))
 		return true;
