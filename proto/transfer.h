@@ -88,7 +88,7 @@ struct transfer_note {
  * answered yet, and a connection that finishes may have no output: the receiver
  * continues with each connection at once. The batch's memory file holds the bytes of
  * the connections in the order of the records: first the unread input, then the unsent
- * output, then what the reply "whoami" keeps of it, then the state of its faults
+ * output, then what the reply "whoami" or "witness" keeps, then the state of its faults
  * (worker/connection/fault_state.h): struct fault_progress and the segments, then that
  * of TLS (worker/connection/tls_state.h): struct tls_moved, the records that are not
  * opened (with those that a dead worker had opened) and the sealed ones that are not
@@ -111,7 +111,8 @@ struct transfer_record {
 	uint32_t skip; /* bytes of the replies to the input that have been sent; then
 			  the receiver has the same reply */
 	uint64_t received, sent; /* bytes of the streams, since they began */
-	uint32_t about_bytes;    /* of what the reply "whoami" keeps */
+	uint32_t about_bytes;    /* of what the reply "whoami" or "witness" keeps:
+				    worker/connection/whoami_state.h, witness_state.h */
 	uint32_t fault_bytes;    /* of the state of its faults; 0: it has none */
 	uint32_t tls_bytes;      /* of the state of TLS; 0: it has none */
 	uint32_t unused_word;
