@@ -199,6 +199,8 @@ start_haproxy()
 {
 	BALANCER_PORT=$(free_port)
 	{
+		# With one thread the turns of round robin are exact.
+		printf 'global\n nbthread 1\n'
 		printf 'defaults\n mode tcp\n timeout connect 10s\n timeout client 60s\n timeout server 60s\n'
 		printf 'listen front\n bind 127.0.0.1:%s\n' "$BALANCER_PORT"
 		printf ' %s\n' "$@"
