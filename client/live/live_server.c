@@ -34,26 +34,38 @@ struct event_stream {
 	struct evhttp_request *request;
 };
 
+/* A path whose text is made once for each result, whatever the number of clients. */
+struct text_route {
+	const char *path, *type;
+	void (*write)(const struct live_snapshot *snapshot, FILE *out);
+	char *text; /* of the result of time_ns; NULL: none yet */
+	uint64_t time_ns;
+};
+
+enum { TEXT_ROUTES = 3 };
+
 struct live_server {
+	struct text_route texts[TEXT_ROUTES];
 	struct live_server_args args;
 	struct http_server *http;
 	struct event_stream *streams;
 	unsigned stream_count;
 };
 
-typedef void write_function(const struct live_snapshot *snapshot, FILE *out);
-
-/* Text on the heap. */
-static char *
-text_of(write_function *write, const struct live_snapshot *snapshot)
+static const char *
+text_of(struct text_route *route, const struct live_snapshot *snapshot)
 {
-	char *text = NULL;
 	size_t size;
-	FILE *out = xmalloc_check(open_memstream(&text, &size));
-	write(snapshot, out);
+	if (route->text != NULL && route->time_ns == snapshot->time_ns)
+		return route->text;
+	free(route->text);
+	route->text = NULL;
+	FILE *out = xmalloc_check(open_memstream(&route->text, &size));
+	route->write(snapshot, out);
 	if (fclose(out) != 0)
 		xmalloc_fail();
-	return text;
+	route->time_ns = snapshot->time_ns;
+	return route->text;
 }
 
 static void
@@ -186,14 +198,6 @@ send_not_found(struct evhttp_request *request)
 static void
 on_request(struct evhttp_request *request, struct http_server *http, void *argument)
 {
-	static const struct {
-		const char *path, *type;
-		write_function *write;
-	} texts[] = {
-		{ "/report", TYPE_HTML, write_report },
-		{ "/metrics", TYPE_METRICS, live_metrics_write },
-		{ "/result", HTTP_RESPONSE_JSON, write_result },
-	};
 	(void)http;
 	struct live_server *server = argument;
 	const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(request));
@@ -211,10 +215,10 @@ on_request(struct evhttp_request *request, struct http_server *http, void *argum
 		    xstrdup("the run has not started"));
 		return;
 	}
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if (strcmp(path, texts[i].path) == 0) {
-			http_response_send(request, HTTP_OK, texts[i].type,
-			    text_of(texts[i].write, &snapshot));
+	for (size_t i = 0; i < TEXT_ROUTES; i++)
+		if (strcmp(path, server->texts[i].path) == 0) {
+			http_response_send(request, HTTP_OK, server->texts[i].type,
+			    xstrdup(text_of(&server->texts[i], &snapshot)));
 			return;
 		}
 	if (strcmp(path, "/") == 0)
@@ -252,6 +256,16 @@ live_server_open(const struct live_server_args *args, char *error, size_t error_
 		.handler = on_request,
 		.argument = server,
 	};
+	static const struct text_route texts[TEXT_ROUTES] = {
+		{ .path = "/report", .type = TYPE_HTML, .write = write_report },
+		{ .path = "/metrics",
+		    .type = TYPE_METRICS,
+		    .write = live_metrics_write },
+		{ .path = "/result",
+		    .type = HTTP_RESPONSE_JSON,
+		    .write = write_result },
+	};
+	memcpy(server->texts, texts, sizeof(texts));
 	server->args = *args;
 	server->http = http_server_open(&http, error, error_size);
 	if (server->http != NULL)
@@ -267,6 +281,8 @@ live_server_destroy(struct live_server *server)
 		return;
 	/* Closing the connections frees the streams. */
 	http_server_destroy(server->http);
+	for (size_t i = 0; i < TEXT_ROUTES; i++)
+		free(server->texts[i].text);
 	free(server);
 }
 

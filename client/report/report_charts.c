@@ -56,7 +56,7 @@ mark_percentiles(const struct chart *chart)
 	}
 }
 
-enum { STEPS = 160 };
+enum { STEPS = 96 };
 
 /* Percentiles of a histogram at even steps of the axis. Returns how many of them, from
  * the start, have enough samples. */

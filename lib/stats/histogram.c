@@ -282,15 +282,18 @@ histogram_stddev(const struct histogram *histogram)
 uint64_t
 histogram_at_rank(const struct histogram *histogram, uint64_t rank)
 {
-	struct histogram_cursor cursor = { 0 };
-	uint64_t max = histogram_max(histogram), value = 0;
+	uint64_t min = load(&histogram->min), max = load(&histogram->max), sum = 0;
+	if (min > max)
+		return 0;
 	if (rank == 0)
 		rank = 1;
-	while (histogram_next(histogram, &cursor)) {
-		value = histogram_highest_equivalent(histogram, cursor.value);
-		if (cursor.cumulative >= rank)
-			break;
-	}
+	int32_t index = histogram_index(histogram, min);
+	int32_t last = histogram_index(histogram, max);
+	/* A page asks for a thousand ranks: the values between are not computed. */
+	while (index < last && (sum += load(&histogram->counts[index])) < rank)
+		index++;
+	uint64_t value = histogram_highest_equivalent(
+	    histogram, histogram_value_at(histogram, index));
 	return value < max ? value : max;
 }
 
