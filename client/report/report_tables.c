@@ -68,9 +68,9 @@ write_latency_row(const struct result *result, enum latency_kind which, FILE *fi
 	char text[UNITS_TEXT_MAX], name[RESULT_LATENCY_NAME_MAX];
 	if (histogram_count(h) == 0)
 		return;
-	fputs("<tr><td>", file);
+	fputs("<tr><th scope=\"row\">", file);
 	chart_text(file, result_latency_name(result, (int)which, name));
-	fputs("</td>", file);
+	fputs("</th>", file);
 	fprintf(file, "<td>%s</td>", units_show_duration(histogram_min(h), text));
 	fprintf(file, "<td>%s</td>",
 	    units_show_duration(result_whole(histogram_mean(h)), text));
@@ -98,7 +98,7 @@ void
 report_tables_latencies(const struct result *result, FILE *file)
 {
 	fputs(
-	    "<h2>Latency</h2>\n<div class=\"scroll\"><table><tr><th></th><th>min</th><th>mean</th><th>p50</th><th>p90</th><th>p99</th><th>p99.9</th><th>p99.99</th><th>max</th><th>count</th></tr>\n",
+	    "<h2>Latency</h2>\n<div class=\"scroll\"><table><tr><td></td><th scope=\"col\">min</th><th scope=\"col\">mean</th><th scope=\"col\">p50</th><th scope=\"col\">p90</th><th scope=\"col\">p99</th><th scope=\"col\">p99.9</th><th scope=\"col\">p99.99</th><th scope=\"col\">max</th><th scope=\"col\">count</th></tr>\n",
 	    file);
 	for (int i = 0; i < result_latency_count(result); i++)
 		write_latency_row(result, (enum latency_kind)i, file);
@@ -160,7 +160,7 @@ report_tables_ranks(const struct result *result, FILE *file)
 	if (result->rank_count == 0)
 		return;
 	fputs(
-	    "<h2>Results of each rank</h2>\n<div class=\"scroll\"><table><tr><th>rank</th><th>host</th><th>verified</th><th>p50</th><th>p99</th><th>p99.9</th><th>max</th><th>trust</th></tr>\n",
+	    "<h2>Results of each rank</h2>\n<div class=\"scroll\"><table><tr><th scope=\"col\">rank</th><th scope=\"col\">host</th><th scope=\"col\">verified</th><th scope=\"col\">p50</th><th scope=\"col\">p99</th><th scope=\"col\">p99.9</th><th scope=\"col\">max</th><th scope=\"col\">trust</th></tr>\n",
 	    file);
 	for (size_t i = 0; i < result->rank_count; i++) {
 		const struct result_rank *r = &result->ranks[i];
