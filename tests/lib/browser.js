@@ -8,13 +8,14 @@
 //   --until EXPRESSION   waits until it is true on the page, at most 30 s
 //   --eval EXPRESSION    prints its value as a line of JSON
 //   --press KEY          presses and releases a key, as in Tab or Enter
+//   --shell COMMAND      runs a command of the shell, which must succeed
 //   --screenshot FILE    the whole page as PNG
 //
 // Prints each message of the console, each violation of the page's policy and each request
 // to another origin as "problem: ..." and exits with 1 if there was one; with 2 if a step
 // failed. The profile is in a folder of its own under TMPDIR.
 "use strict";
-const { spawn } = require("child_process");
+const { execFileSync, spawn } = require("child_process");
 const fs = require("fs");
 const os = require("os");
 const path = require("path");
@@ -102,6 +103,7 @@ const actions = {
     await command("Input.dispatchKeyEvent", { type: "keyDown", key, code: key });
     await command("Input.dispatchKeyEvent", { type: "keyUp", key, code: key });
   },
+  "--shell": (line) => execFileSync("sh", ["-c", line]),
   "--screenshot": async (file) => {
     const { cssContentSize } = await command("Page.getLayoutMetrics");
     const { data } = await command("Page.captureScreenshot", { captureBeyondViewport: true,
