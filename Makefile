@@ -64,6 +64,8 @@ $B/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(all_cflags) -MMD -MP -c -o $@ $<
 
+$B/obj/master/admin/page.o: master/admin/page.html
+
 # Unit tests: tests/unit/NAME_test.c is one cmocka program.
 UNIT_TESTS := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/*_test.c))
 $(UNIT_TESTS): $B/tests/%: $B/obj/tests/unit/%.o $B/yodel.a

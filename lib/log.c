@@ -45,6 +45,8 @@ static struct {
 	enum log_console console_level;
 	unsigned long unwritten; /* lines that failed since the last successful one */
 	bool is_failing;         /* the last line failed */
+	struct sink copy;        /* of lines of level warn and error */
+	bool has_copy;
 } state = { .level = LOG_LEVEL_INFO };
 
 /* A command waits this long for room for an error; a server never waits. */
@@ -233,6 +235,22 @@ log_set_fd(int fd)
 	replace_sink(same >= 0 ? same : fd, state.path, state.is_syslog);
 }
 
+void
+log_set_copy_fd(int fd)
+{
+	if (state.has_copy)
+		sink_close(&state.copy);
+	state.has_copy = fd >= 0;
+	if (state.has_copy)
+		sink_own(&state.copy, fd);
+}
+
+int
+log_copy_fd(void)
+{
+	return state.has_copy ? state.copy.fd : -1;
+}
+
 /* Both write a line with its newline into line[size] and return its length, without a
  * NUL. A long line is cut. */
 static size_t
@@ -349,10 +367,24 @@ count_outcome(bool is_written)
 		report_failure(errno);
 }
 
+/* A line that finds no room there is not missed. */
+static void
+put_copy(enum log_level level, const char *message)
+{
+	char line[PREFIX_MAX_BYTES + LINE_MAX_BYTES], when[UNITS_TEXT_MAX];
+	size_t length = (size_t)snprintf(line, PREFIX_MAX_BYTES, "%s %s ",
+	    units_format_time(clock_realtime_ns(), 3, when), log_level_names[level]);
+	length += format_text(false, message, line + length, sizeof(line) - length);
+	if (sink_write_line(&state.copy, line, length) < 0)
+		errno = 0;
+}
+
 static void
 write_line(enum log_level level, const char *members, const char *message)
 {
 	attach_console();
+	if (state.has_copy && level <= LOG_LEVEL_WARN)
+		put_copy(level, message);
 	bool is_for_console =
 	    state.is_separate && (int)level < (int)state.console_level;
 	if (is_for_console && put_line(&state.console, level, members, message) < 0)

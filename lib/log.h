@@ -69,6 +69,12 @@ bool log_relay_line(char *line);
  * same table of descriptors. */
 void log_set_fd(int fd);
 
+/* Writes lines of level warn and error also to `fd`, in the form of a file, and takes
+ * ownership of it (-1: ends that). A line for which it has no room is not written
+ * there. The descriptor, -1: none. */
+void log_set_copy_fd(int fd);
+int log_copy_fd(void);
+
 /* Reports how many lines could not be written, and how many were suppressed
  * (log_ratelimit.h) in periods that have ended; call it every second or so. Debug lines
  * are never suppressed. */

@@ -14,6 +14,7 @@
 #include "lib/resources.h"
 #include "http/http_reserve.h"
 #include "master/admin/admin_routes.h"
+#include "master/admin/history.h"
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
 #include "master/listeners/socket_activation.h"
@@ -208,7 +209,8 @@ prepare(struct master *master)
 	if (master->base != NULL)
 		master->admin =
 		    admin_listener_create(master->base, admin_routes_serve, master);
-	if (master->admin != NULL) {
+	master->history = history_create();
+	if (master->admin != NULL && master->history != NULL) {
 		supervisor_init(master);
 		return 0;
 	}
@@ -220,7 +222,8 @@ static int
 start_events(struct master *master)
 {
 	if (signals_start(master) == 0 && supervisor_start(master) == 0 &&
-	    log_relay_start(&master->log_relay, master->base) == 0) {
+	    log_relay_start(&master->log_relay, master->base) == 0 &&
+	    recent_log_start(&master->recent_log, master->base) == 0) {
 		master->workers.log_relay_fd = master->log_relay.write_fd;
 		return 0;
 	}
@@ -269,6 +272,8 @@ master_finish(struct master *master)
 	fault_records_destroy(master->workers.fault_records);
 	witness_records_destroy(master->workers.witness_records);
 	log_relay_stop(&master->log_relay);
+	recent_log_stop(&master->recent_log);
+	history_destroy(master->history);
 	if (master->base != NULL)
 		event_base_free(master->base);
 	config_finish(&master->config.current);

@@ -17,6 +17,7 @@
 #include "master/changes/scale.h"
 #include "master/changes/shutdown.h"
 #include "master/log_relay.h"
+#include "master/recent_log.h"
 #include "master/upgrade/upgrade.h"
 
 #define MASTER_SIGNALS 10
@@ -37,6 +38,8 @@ struct master {
 	struct pending_requests pending;
 	struct admin_listeners *admin;
 	struct log_relay log_relay;
+	struct recent_log recent_log;
+	struct history *history; /* admin/history.h */
 	uint64_t started_ns;
 	struct event tick_timer;
 	struct event signals[MASTER_SIGNALS];

@@ -8,6 +8,7 @@
 #include "lib/log.h"
 #include "lib/resources.h"
 #include "master/admin/capacity.h"
+#include "master/admin/history.h"
 #include "master/changes/pending_requests.h"
 #include "master/listeners/certificates.h"
 #include "master/upgrade/upgrade.h"
@@ -382,6 +383,7 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 	    &master->config.current, &master->config.certificates_checked_s);
 	revive_listeners(&master->workers);
 	listener_set_count_overflows(&master->listeners);
+	history_sample(master, master->history);
 	process_send_queued(&master->workers);
 	worker_drain_find_receivers(&master->workers);
 	if (may_rebalance(master))

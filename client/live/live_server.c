@@ -1,7 +1,6 @@
 #include "client/live/live_server.h"
 
 #include <sys/queue.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include <event2/http.h>
 
 #include "lib/xmalloc.h"
+#include "http/http_policy.h"
 #include "http/http_response.h"
 #include "http/http_server.h"
 #include "client/live/live_metrics.h"
@@ -20,7 +20,6 @@
 #include "client/result/result.h"
 
 #define STREAM_BUFFER_MAX ((size_t)256 << 10) /* bytes that a stream has not read */
-#define NONCE_BYTES 16
 #define URL_MAX 128
 
 #define TYPE_HTML "text/html; charset=utf-8"
@@ -81,36 +80,12 @@ write_result(const struct live_snapshot *snapshot, FILE *out)
 		xmalloc_fail(); /* a memory stream fails for want of memory only */
 }
 
-/* Allows only what is on the page itself, and requests to this server. */
-static void
-add_policy(struct evhttp_request *request, const char *nonce)
-{
-	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-	char policy[256];
-	snprintf(policy, sizeof(policy),
-	    "default-src 'none'; style-src 'nonce-%s'; script-src 'nonce-%s'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-	    nonce, nonce);
-	evhttp_add_header(headers, "Content-Security-Policy", policy);
-	evhttp_add_header(headers, "Referrer-Policy", "no-referrer");
-}
-
-static int
-make_nonce(char out[2 * NONCE_BYTES + 1])
-{
-	unsigned char bytes[NONCE_BYTES];
-	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-		return -1;
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
-	return 0;
-}
-
 static void
 send_page(struct evhttp_request *request, const struct live_snapshot *snapshot)
 {
-	char nonce[2 * NONCE_BYTES + 1], *text = NULL;
+	char nonce[HTTP_POLICY_NONCE_MAX], *text = NULL;
 	size_t size;
-	if (make_nonce(nonce) < 0) {
+	if (http_policy_make_nonce(nonce) < 0) {
 		http_response_send(request, HTTP_INTERNAL, HTTP_RESPONSE_TEXT,
 		    xstrdup("no random numbers"));
 		return;
@@ -119,7 +94,7 @@ send_page(struct evhttp_request *request, const struct live_snapshot *snapshot)
 	report_html_live(snapshot->result, nonce, out);
 	if (fclose(out) != 0)
 		xmalloc_fail();
-	add_policy(request, nonce);
+	http_policy_add(request, nonce);
 	http_response_send(request, HTTP_OK, TYPE_HTML, text);
 }
 

@@ -12,7 +12,9 @@
 #include "http/http_response.h"
 #include "proto/channel.h"
 #include "master/admin/fault_report.h"
+#include "master/admin/history.h"
 #include "master/admin/metrics.h"
+#include "master/admin/page.h"
 #include "master/admin/stats.h"
 #include "master/changes/fault_change.h"
 #include "master/changes/pending_requests.h"
@@ -227,6 +229,26 @@ get_config(const struct context *context)
 	    config_print_origins(&context->master->config.current));
 }
 
+/* history?since=SECOND: only the samples after that second of the epoch */
+static void
+get_history(const struct context *context)
+{
+	const char *digits = context->argument;
+	if (strlen(digits) > 18 || strspn(digits, "0123456789") != strlen(digits)) {
+		refuse(context, digits, "since=N, a time in seconds since 1970");
+		return;
+	}
+	http_response_send(context->request, HTTP_OK, HTTP_RESPONSE_JSON,
+	    history_format(
+		context->master, context->master->history, strtoull(digits, NULL, 10)));
+}
+
+static void
+get_page(const struct context *context)
+{
+	page_send(context->request);
+}
+
 static void
 get_healthz(const struct context *context)
 {
@@ -252,7 +274,9 @@ static const struct route {
 	const char *key; /* of its argument in the query; NULL: none */
 	void (*serve)(const struct context *context);
 } routes[] = {
+	{ "/", false, NULL, get_page },
 	{ "/stats", false, NULL, get_stats },
+	{ "/history", false, "since", get_history },
 	{ "/workers", false, NULL, get_workers },
 	{ "/metrics", false, NULL, get_metrics },
 	{ "/config", false, NULL, get_config },
@@ -344,7 +368,7 @@ find_route(const char *path, bool is_post)
 static void
 refuse_path(const struct context *context)
 {
-	char text[128] = "no such path; expected one of";
+	char text[256] = "no such path; expected one of";
 	size_t at = strlen(text);
 	for (size_t i = 0; i < ROUTES && at < sizeof(text); i++) {
 		if (!routes[i].is_change)

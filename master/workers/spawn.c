@@ -38,7 +38,7 @@ close_others(int *keep, size_t count)
 static void
 keep_own_descriptors(const struct worker_args *args)
 {
-	enum { OTHERS = 6 };
+	enum { OTHERS = 7 };
 	size_t count = args->socket_count;
 	int *keep = malloc((count + OTHERS) * sizeof(*keep));
 	if (keep == NULL)
@@ -51,6 +51,7 @@ keep_own_descriptors(const struct worker_args *args)
 	keep[count++] = STDERR_FILENO;
 	keep[count++] = log_fd();
 	keep[count++] = log_console_fd();
+	keep[count++] = log_copy_fd();
 	keep[count++] = args->channel_fd;
 	close_others(keep, count);
 	free(keep);

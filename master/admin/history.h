@@ -1,0 +1,28 @@
+/*
+ * history.h - the last ten minutes of the server, one sample a second, and the CPU time
+ * of each process: for the page of the admin endpoints. An upgrade begins it anew.
+ */
+#ifndef MASTER_ADMIN_HISTORY_H
+#define MASTER_ADMIN_HISTORY_H
+
+#include <stdint.h>
+
+struct master;
+struct history;
+
+#define HISTORY_SAMPLES 600
+
+/* NULL when out of memory. */
+struct history *history_create(void) __attribute__((warn_unused_result));
+/* NULL is accepted. */
+void history_destroy(struct history *history);
+
+/* Takes a sample if a second has passed since the last one. */
+void history_sample(const struct master *master, struct history *history);
+
+/* As JSON on the heap: the samples after second `since` (of the epoch), the CPU time,
+ * the latest log lines, limits in use. NULL when out of memory. */
+char *history_format(
+    const struct master *master, const struct history *history, uint64_t since);
+
+#endif

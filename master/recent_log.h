@@ -1,0 +1,38 @@
+/*
+ * recent_log.h - the latest log lines of level warn and above, of all processes of the
+ * server, for operators who look at its page.
+ *
+ * Each process writes such lines to a pipe, too (log_set_copy_fd()); one packet is one
+ * line. The master keeps the latest ones. A line that finds the pipe full is not kept.
+ * Lines of workers are untrusted: control characters are replaced. The pipe belongs to
+ * one program: after an upgrade the workers of the previous one are not heard here.
+ */
+#ifndef MASTER_RECENT_LOG_H
+#define MASTER_RECENT_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <event2/event_struct.h>
+
+#define RECENT_LOG_LINES 50
+#define RECENT_LOG_LINE_MAX 512 /* bytes, NUL included; longer lines are cut */
+
+struct recent_log {
+	struct event event;
+	bool is_started;
+	int read_fd;
+	uint64_t count; /* lines ever; the latest ones are kept */
+	char lines[RECENT_LOG_LINES][RECENT_LOG_LINE_MAX];
+};
+
+/* From now on lines are kept. 0, or -1 with errno. */
+int recent_log_start(struct recent_log *recent, struct event_base *base)
+    __attribute__((warn_unused_result));
+/* Does nothing if it is not started. */
+void recent_log_stop(struct recent_log *recent);
+
+/* The n-th latest line, from 0; NULL behind the last. */
+const char *recent_log_line(const struct recent_log *recent, uint64_t n);
+
+#endif
