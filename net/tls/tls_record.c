@@ -95,19 +95,17 @@ tls_record_fitting(const struct tls_session *session, size_t room)
 						 : 0);
 }
 
-size_t
-tls_record_seal(struct tls_session *session, struct tls_ciphers *ciphers,
-    const void *data, size_t length, uint8_t *out)
+/* Seals all of the data or, if that fails, nothing. */
+static size_t
+seal_records(struct tls_session *session, struct tls_ciphers *ciphers,
+    const uint8_t *from, size_t length, uint8_t *out)
 {
-	const uint8_t *from = data;
-	size_t records = records_for(length), written = 0;
-	if (session->send_closed || length == 0 || is_used_up(session, records))
-		return 0;
 	struct tls_session before = *session;
-	if (needs_update(session, records)) {
+	size_t written = 0;
+	if (needs_update(session, records_for(length))) {
 		written = seal_update(session, ciphers, out);
 		if (written == 0)
-			return 0;
+			length = 0;
 	}
 	while (length > 0) {
 		size_t part =
@@ -125,6 +123,19 @@ tls_record_seal(struct tls_session *session, struct tls_ciphers *ciphers,
 	}
 	tls_session_wipe(&before);
 	return written;
+}
+
+size_t
+tls_record_seal(struct tls_session *session, struct tls_ciphers *ciphers,
+    const void *data, size_t length, uint8_t *out)
+{
+	size_t records = records_for(length);
+	if (session->send_closed || length == 0 || is_used_up(session, records))
+		return 0;
+	if (records == 1 && !needs_update(session, 1))
+		return tls_ciphers_seal(
+		    ciphers, session, TLS_APPLICATION_DATA, data, length, out);
+	return seal_records(session, ciphers, data, length, out);
 }
 
 size_t

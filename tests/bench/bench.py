@@ -143,11 +143,13 @@ def start_yodeld(reply="echo", *options, build=BUILD, core=CORE, workers=1, name
 
 
 class Load:
-    """round_trips with persistent connections to a server, run in slices."""
+    """round_trips, or another program with its input and output, with persistent
+    connections to a server, run in slices."""
 
-    def __init__(self, server, connections=50, size=64, core=CORE, options=(), probe=True):
+    def __init__(self, server, connections=50, size=64, core=CORE, options=(), probe=True,
+                 program="round_trips"):
         self.server = server
-        command = ["taskset", "-c", str(core), BUILD / "bench/round_trips"]
+        command = ["taskset", "-c", str(core), BUILD / "bench" / program]
         command += ["-c", str(connections), "-b", str(size), *map(str, options)]
         self.process = subprocess.Popen(command + [str(server.port)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)

@@ -1,0 +1,215 @@
+"""tls.py - what TLS costs yodeld and yodel: CPU time beside reference programs that do no
+more than TLS needs (raw_tls, raw_tls_client) and beside other servers that terminate TLS;
+memory of idle connections."""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import tempfile
+
+import bench
+from peers import free_port
+
+SUITE = "TLS_AES_256_GCM_SHA384"
+IDLE = 5000
+# what, version, connections, bytes, options of the load, at most
+CASES = [
+    ("1 connection", "1.3", 1, 64, [], 1.08),
+    ("50 connections", "1.3", 50, 64, [], 1.08),
+    ("1,000 connections", "1.3", 1000, 64, [], 1.08),
+    ("pipeline of 16, 50 connections", "1.3", 50, 64, ["-n", 16], 1.08),
+    ("16 KiB, 50 connections", "1.3", 50, 16384, [], 1.08),
+    ("TLS 1.2, 50 connections", "1.2", 50, 64, [], 1.08),
+    ("connect, full handshake, one message, close", "1.3", 8, 64, ["-o"], 1.05),
+]
+
+
+def make_certificate(folder):
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+               "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{folder}/key", "-out",
+               f"{folder}/pem", "-subj", "/CN=localhost", "-addext",
+               "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "90"]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    pathlib.Path(folder, "both").write_text(
+        pathlib.Path(folder, "pem").read_text() + pathlib.Path(folder, "key").read_text())
+    os.chmod(f"{folder}/key", 0o644)  # the workers of some servers run as another user
+    os.chmod(folder, 0o755)
+
+
+def start_raw_tls(folder, version="1.3", core=bench.CORE):
+    command = [bench.BUILD / "bench/raw_tls", f"{folder}/pem", f"{folder}/key", version]
+    return bench.Server("raw_tls", command, r"^(\d+)$", core=core)
+
+
+def start_yodeld_tls(folder, core=bench.CORE):
+    conf = pathlib.Path(folder, "yodeld.json")
+    conf.write_text(json.dumps({"listeners": [
+        {"address": "127.0.0.1:0", "reply": "echo",
+         "tls": {"certificate": f"{folder}/pem", "key": f"{folder}/key"}}]}))
+    command = [bench.BUILD / "yodeld", "-w", 1, "-c", conf, "--set", "admin.socket="]
+    return bench.Server("yodeld", command, r"listening on [^ ]*:(\d+) ", ready=r": ready: ",
+                        core=core)
+
+
+def load(server, connections, size, version="1.3", options=()):
+    return bench.Load(server, connections, size, options=["-v", version, *options],
+                      program="raw_tls_client")
+
+
+def row(what, bar, slices, name, base, **more):
+    ratio = bench.ratio_of(slices, name, base)
+    return {"what": what, "bar": bar, "value": ratio["ratio"], **ratio,
+            "us": bench.median(slices[name], "us"),
+            "base_us": bench.median(slices[base], "us"), **more}
+
+
+def server_costs(folder, rounds, seconds):
+    yodeld = start_yodeld_tls(folder)
+    raw = {version: start_raw_tls(folder, version) for version in ("1.2", "1.3")}
+    try:
+        for what, version, connections, size, options, bar in CASES:
+            loads = {"raw": load(raw[version], connections, size, version, options),
+                     "yodeld": load(yodeld, connections, size, version, options)}
+            slices = bench.alternate(loads, rounds, seconds)
+            for one in loads.values():
+                one.stop()
+            yield row(f"CPU per message over TLS: yodeld / raw_tls, {what}", bar, slices,
+                      "yodeld", "raw")
+    finally:
+        for server in (yodeld, *raw.values()):
+            server.stop()
+
+
+def haproxy(folder, port, behind):
+    conf = pathlib.Path(folder, "haproxy.cfg")
+    conf.write_text(f"""global
+  nbthread 1
+defaults
+  mode tcp
+  timeout client 1h
+  timeout server 1h
+  timeout connect 5s
+listen tls
+  bind 127.0.0.1:{port} ssl crt {folder}/both
+  server s 127.0.0.1:{behind}
+""")
+    return bench.Server("haproxy", ["haproxy", "-db", "-f", conf], port)
+
+
+def nginx(folder, port, behind):
+    places = [pathlib.Path(p) for p in (
+        bench.TESTS.parent / "build/tools/usr/lib/nginx/modules", "/usr/lib/nginx/modules",
+        "/usr/lib64/nginx/modules")]
+    module = next(p / "ngx_stream_module.so" for p in places
+                  if (p / "ngx_stream_module.so").exists())
+    conf = pathlib.Path(folder, "nginx.conf")
+    conf.write_text(f"""load_module {module}; daemon off; worker_processes 1; user root;
+pid {folder}/pid; error_log stderr; events {{ worker_connections 1024; }}
+stream {{ ssl_certificate {folder}/pem; ssl_certificate_key {folder}/key;
+  ssl_protocols TLSv1.3; proxy_timeout 1h;
+  server {{ listen 127.0.0.1:{port} ssl; proxy_pass 127.0.0.1:{behind}; }} }}
+""")
+    return bench.Server("nginx", ["nginx", "-p", folder, "-e", "stderr", "-c", conf], port)
+
+
+def stunnel(folder, port, behind):
+    conf = pathlib.Path(folder, "stunnel.conf")
+    conf.write_text(f"""foreground = yes
+pid =
+cert = {folder}/pem
+key = {folder}/key
+[tls]
+accept = 127.0.0.1:{port}
+connect = 127.0.0.1:{behind}
+""")
+    return bench.Server("stunnel", [shutil.which("stunnel4") or "stunnel", conf], port)
+
+
+# function, programs, at most
+PEERS = [(nginx, ["nginx"], 0.45), (haproxy, ["haproxy"], 0.45),
+         (stunnel, ["stunnel4", "stunnel"], 0.25)]
+
+
+def peer_costs(folder, rounds, seconds):
+    """Others forward to raw_epoll, whose CPU time is not counted."""
+    yodeld, plain = start_yodeld_tls(folder), bench.start_raw()
+    try:
+        for start, programs, bar in PEERS:
+            if not any(map(shutil.which, programs)):
+                continue
+            other = start(folder, free_port(), plain.port)
+            loads = {"yodeld": load(yodeld, 50, 64), "peer": load(other, 50, 64)}
+            slices = bench.alternate(loads, rounds, seconds)
+            for one in loads.values():
+                one.stop()
+            other.stop()
+            yield row(f"CPU per message over TLS: yodeld / {start.__name__}, 64 bytes", bar,
+                      slices, "yodeld", "peer")
+    finally:
+        yodeld.stop()
+        plain.stop()
+
+
+def yodel_cost(folder, port, connections, seconds):
+    """CPU of a run in ns for each verified message."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as file:
+        command = ["taskset", "-c", bench.CORE, bench.BUILD / "yodel", "-q", "-w", 1, "-c",
+                   connections, "-d", f"{int(seconds * 1000)}ms", "--size", 64, "--expect",
+                   "echo", "--tls", "--tls-ca", f"{folder}/pem", "--json", file.name,
+                   f"localhost:{port}"]
+        subprocess.run(list(map(str, command)), check=True)
+        result = json.loads(pathlib.Path(file.name).read_text())
+    cpu = result["host"]["cpu_user_s"] + result["host"]["cpu_sys_s"]
+    return cpu * 1e9 / result["messages"]["verified"]
+
+
+def client_costs(folder, rounds, seconds):
+    """The whole run of yodel counts, with its handshakes."""
+    server = start_raw_tls(folder)
+    try:
+        for connections in 1, 50, 1000:
+            reference = load(server, connections, 64)
+            pairs = []
+            for _ in range(rounds):
+                raw = reference.run(seconds)["client_us"] * 1e3
+                pairs.append((yodel_cost(folder, server.port, connections, seconds), raw))
+            reference.stop()
+            ratios = sorted(a / b for a, b in pairs)
+            yield {"what": f"CPU per message over TLS: yodel, which verifies / raw client, "
+                           f"{connections:,} connections", "bar": 1.15,
+                   "value": statistics.median(ratios),
+                   "low": ratios[len(ratios) // 4], "high": ratios[-1 - len(ratios) // 4],
+                   "yodel_ns": statistics.median(a for a, _ in pairs),
+                   "raw_ns": statistics.median(b for _, b in pairs)}
+    finally:
+        server.stop()
+
+
+def memory(folder):
+    server = start_yodeld_tls(folder, core=None)
+    try:
+        warm = load(server, 50, 64)
+        warm.stop()
+        before = bench.dirty_memory(server.worker())
+        idle = bench.Load(server, IDLE, 64, options=["-v", "1.3"], probe=False,
+                          program="raw_tls_client")
+        bench.time.sleep(4)  # cipher contexts and the free heap go after a while
+        value = (bench.dirty_memory(server.worker()) - before) / IDLE
+        idle.stop()
+    finally:
+        server.stop()
+    yield {"what": f"user memory per TLS connection, {IDLE:,} idle connections, bytes",
+           "bar": 600, "value": value}
+
+
+def measure(rounds, seconds):
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        make_certificate(folder)
+        yield from server_costs(folder, rounds, seconds)
+        yield from peer_costs(folder, rounds, seconds)
+        yield from client_costs(folder, max(3, rounds // 3), max(1, seconds * 3))
+        yield from memory(folder)
