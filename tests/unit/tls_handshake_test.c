@@ -350,6 +350,10 @@ check_client_certificate(enum tls_verify verify, uint16_t version,
 		tls_handshake_facts(pair.server, &facts);
 		assert_int_equal(facts.has_certificate, certificate != NULL);
 		assert_int_equal(facts.is_verified, certificate != NULL);
+		struct tls_session ours, theirs;
+		take(&pair, &ours, &theirs);
+		exchange(&theirs, &ours, 1000);
+		exchange(&ours, &theirs, 1000);
 	}
 	tls_pair_finish(&pair);
 	tls_context_release(sc);
@@ -540,6 +544,79 @@ test_a_ticket_that_never_comes_is_not_awaited_for_ever(void **state)
 	tls_context_release(cc);
 }
 
+/* The client guesses a group that the server does not take: HelloRetryRequest (RFC
+ * 8446, 4.1.4), with another ClientHello and change_cipher_spec in between. */
+static void
+test_a_second_client_hello_changes_nothing_for_the_session(void **state)
+{
+	struct tls_settings s = server_settings(), c = client_settings();
+	struct tls_client_options options = { .name = "example.org" };
+	struct tls_session server, client;
+	struct tls_facts facts;
+	struct tls_pair pair;
+	(void)state;
+	s.groups = "P-384";
+	c.groups = "X25519:P-384";
+	struct tls_context *sc = tls_must_create(true, &s);
+	struct tls_context *cc = tls_must_create(false, &c);
+	for (size_t cut = 1; cut < 3000; cut *= 10) {
+		tls_pair_start(&pair, sc, cc, &options);
+		tls_pair_run(&pair, cut);
+		assert_int_equal(pair.client_status, TLS_HANDSHAKE_DONE);
+		tls_handshake_facts(pair.client, &facts);
+		assert_string_equal(facts.group, "P-384");
+		take(&pair, &server, &client);
+		exchange(&client, &server, 20000);
+		exchange(&server, &client, 20000);
+		tls_pair_finish(&pair);
+	}
+	tls_context_release(sc);
+	tls_context_release(cc);
+}
+
+struct key_log {
+	unsigned lines;
+	char text[4096];
+};
+
+static void
+on_line(const char *line, void *argument)
+{
+	struct key_log *log = argument;
+	size_t used = strlen(log->text);
+	log->lines++;
+	snprintf(log->text + used, sizeof(log->text) - used, "%s\n", line);
+}
+
+/* The lines of NSS's key log format name the secret that the session uses. */
+static void
+test_the_key_log_has_the_secrets_of_the_session(void **state)
+{
+	struct tls_settings s = server_settings(), c = client_settings();
+	struct tls_client_options options = { .name = "example.org" };
+	struct tls_session server, client;
+	struct key_log log = { .lines = 0 };
+	struct tls_pair pair;
+	char secret[2 * TLS_SECRET_MAX + 1] = "";
+	(void)state;
+	struct tls_context *sc = tls_must_create(true, &s);
+	struct tls_context *cc = tls_must_create(false, &c);
+	tls_context_set_key_log(cc, on_line, &log);
+	tls_pair_start(&pair, sc, cc, &options);
+	tls_pair_run(&pair, SIZE_MAX);
+	take(&pair, &server, &client);
+	assert_true(log.lines >= 4);
+	assert_non_null(strstr(log.text, "CLIENT_HANDSHAKE_TRAFFIC_SECRET "));
+	for (size_t i = 0; i < client.hash_bytes; i++)
+		snprintf(secret + 2 * i, 3, "%02x", client.send.secret[i]);
+	const char *line = strstr(log.text, "CLIENT_TRAFFIC_SECRET_0 ");
+	assert_non_null(line);
+	assert_non_null(strstr(line, secret));
+	tls_pair_finish(&pair);
+	tls_context_release(sc);
+	tls_context_release(cc);
+}
+
 static void
 test_what_is_not_tls_is_named(void **state)
 {
@@ -713,6 +790,9 @@ main(void)
 		cmocka_unit_test(test_a_client_resumes_with_the_ticket_that_it_kept),
 		cmocka_unit_test(
 		    test_a_ticket_that_never_comes_is_not_awaited_for_ever),
+		cmocka_unit_test(
+		    test_a_second_client_hello_changes_nothing_for_the_session),
+		cmocka_unit_test(test_the_key_log_has_the_secrets_of_the_session),
 		cmocka_unit_test(test_what_is_not_tls_is_named),
 		cmocka_unit_test(test_a_handshake_can_be_cut_behind_each_byte),
 	};
