@@ -184,6 +184,7 @@ add_loss(
 		[MESSAGE_LOSS_TIMEOUT] = FINDING_TIMEOUT,
 		[MESSAGE_LOSS_RESET] = FINDING_RESET,
 		[MESSAGE_LOSS_CLOSED] = FINDING_CLOSED,
+		[MESSAGE_LOSS_TLS] = FINDING_CLOSED,
 	};
 	struct finding finding = {
 		.kind = (uint8_t)kinds[loss],

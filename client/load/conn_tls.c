@@ -70,8 +70,7 @@ conn_tls_sweep(struct load_context *ctx)
 static struct conn *
 conn_of(const struct stream *stream)
 {
-	return (struct conn *)(void *)((char *)(uintptr_t)stream -
-	    offsetof(struct conn, stream));
+	return (struct conn *)(void *)((char *)stream - offsetof(struct conn, stream));
 }
 
 static struct load_context *
