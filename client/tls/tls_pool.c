@@ -38,24 +38,27 @@ tls_pool_finish(struct tls_pool *pool)
 	*pool = (struct tls_pool){ .counts = NULL };
 }
 
-static void
-add_block(struct tls_pool *pool)
+static struct tls_stream *
+take_new(struct tls_pool *pool)
 {
-	struct tls_stream *block = xcalloc(TLS_POOL_BLOCK, sizeof(*block));
-	pool->blocks =
-	    xreallocarray(pool->blocks, pool->block_count + 1, sizeof(void *));
-	pool->blocks[pool->block_count++] = block;
-	for (int i = 0; i < TLS_POOL_BLOCK; i++)
-		tls_pool_give_back(pool, &block[i]);
+	if (pool->block_count == 0 || pool->block_used == TLS_POOL_BLOCK) {
+		pool->blocks = xreallocarray(
+		    pool->blocks, pool->block_count + 1, sizeof(struct tls_stream *));
+		pool->blocks[pool->block_count++] =
+		    xcalloc(TLS_POOL_BLOCK, sizeof(struct tls_stream));
+		pool->block_used = 0;
+	}
+	return &pool->blocks[pool->block_count - 1][pool->block_used++];
 }
 
 struct tls_stream *
 tls_pool_take(struct tls_pool *pool)
 {
-	if (pool->unused == NULL)
-		add_block(pool);
 	struct tls_stream *stream = pool->unused;
-	pool->unused = stream->next_unused;
+	if (stream != NULL)
+		pool->unused = stream->next_unused;
+	else
+		stream = take_new(pool);
 	*stream = (struct tls_stream){ .pool = pool };
 	return stream;
 }

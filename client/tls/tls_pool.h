@@ -19,7 +19,7 @@
 /* Pairs of cipher contexts, 2.4 kB each; the connections beyond them share one. */
 #define TLS_POOL_CIPHERS_MAX 20000
 #define TLS_POOL_TICKETS_MAX 32 /* of each target */
-#define TLS_POOL_BLOCK 64       /* connections */
+#define TLS_POOL_BLOCK 1024     /* connections: enough that malloc(3) maps it apart */
 
 struct tls_stream;
 
@@ -31,9 +31,10 @@ struct tls_pool_tickets {
 
 struct tls_pool {
 	struct counters_tls *counts;
-	struct tls_stream *unused; /* by `next_unused` */
-	void **blocks;             /* of TLS_POOL_BLOCK structs */
+	struct tls_stream *unused;  /* by `next_unused` */
+	struct tls_stream **blocks; /* of TLS_POOL_BLOCK structs */
 	size_t block_count;
+	size_t block_used; /* structs of the last block */
 	uint8_t *received; /* TLS_POOL_BYTES */
 	uint8_t *sealed;   /* TLS_SEALED_MAX(TLS_POOL_BYTES) */
 	struct tls_ciphers *common;
