@@ -75,12 +75,12 @@ of_survey() # FILE EXPRESSION: s is the survey, row(ID) a row
 @test "--list and the manual name every probe, and the manual every option" {
 	local probe option
 	run -0 "$YODEL" survey --list
-	for probe in $(sed -n 's/^\([a-z_]\+\) .*/\1/p' <<<"$output" | grep -v '^probe$'); do
+	while read -r probe; do
 		grep -q "^\.Ss $probe\$" "$MANUAL" || {
 			echo "no section for $probe"
 			return 1
 		}
-	done
+	done < <(sed -n 's/^\([a-z_]\+\) .*/\1/p' <<<"$output" | grep -v '^probe$')
 	[ "$(grep -c '^[a-z]' <<<"$output")" = 28 ]
 	for option in $("$YODEL" survey --help | grep -oE -- '^ .{5}--[a-z0-9-]+|^  -., --[a-z0-9-]+' | grep -oE -- '--[a-z0-9-]+' | sort -u); do
 		grep -qE -- "Fl .?-?${option#--}( |$)" "$MANUAL" || {
@@ -162,19 +162,19 @@ os.execv(sys.argv[1], sys.argv[1:])' "$YODEL" survey -d 60s --progress always \
 }
 
 @test "an echo server is surveyed as far as a client can, with no more connections than announced" {
-	start_yodeld --set admin.socket="$PWD/s" -l 127.0.0.1:0=echo -w 1
-	run -0 "$YODEL" survey -d 12s --idle-max 1s --repeat 1 --skip hops,big --limits=off --ledger "unix:$PWD/s" \
+	start_yodeld --set admin.socket="$PWD/socket" -l 127.0.0.1:0=echo -w 1
+	run -0 "$YODEL" survey -d 12s --idle-max 1s --repeat 1 --skip hops,big --limits=off --ledger "unix:$PWD/socket" \
 		--json survey.json "127.0.0.1:$PORT"
 	[[ $output == *'is an echo server'* ]]
 	[[ $output == *'needs a witness (yodeld: reply "witness"): '* ]]
 	check_schema survey.json
 	[ "$(of_survey survey.json 'row("payload")["answer"], row("half_close")["answer"], row("ledger")["reset_passed"]')" = "('unchanged', 'passed', 'yes')" ]
 	[ "$(of_survey survey.json 'row("split")["answer"]')" != yes ]
-	"$BUILD/yodelctl" -s "$PWD/s" stats >stats
+	"$BUILD/yodelctl" -s "$PWD/socket" stats >counters
 	python3 - <<-'END'
 		import json, re
 		s = json.load(open("survey.json"))
-		accepted = int(re.search(r"accepted\D*([0-9,]+)", open("stats").read()).group(1).replace(",", ""))
+		accepted = int(re.search(r"accepted\D*([0-9,]+)", open("counters").read()).group(1).replace(",", ""))
 		assert accepted <= s["connections"] <= s["connections_announced"], (accepted, s["connections"])
 	END
 }

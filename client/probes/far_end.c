@@ -6,6 +6,7 @@
 #include "lib/printable.h"
 #include "net/socket_info.h"
 
+#define REST_NS (100 * NS_PER_MS)
 #define GREETING_WAIT_NS (700 * NS_PER_MS) /* before something is sent */
 #define ANSWER_WAIT_NS (2 * NS_PER_S)
 #define LATE_GREETING_NS (6 * NS_PER_S)
@@ -298,7 +299,7 @@ far_end_recognise(struct survey *survey)
 		(void)far_end_speak(survey, conn);
 		(void)survey_conn_wait_bytes(loop, conn, 1, LATE_GREETING_NS);
 	}
-	survey_loop_sleep(loop, 100 * NS_PER_MS); /* the rest of what it says */
+	survey_loop_sleep(loop, REST_NS); /* the rest of what it says */
 	recognise_witness(survey, conn);
 	survey->greets_when_asked = survey->far == SURVEY_FAR_WITNESS && !speaks_first;
 	if (survey->far == SURVEY_FAR_WITNESS)
@@ -306,8 +307,11 @@ far_end_recognise(struct survey *survey)
 	if (survey->far == SURVEY_FAR_UNKNOWN && speaks_first) {
 		survey->far = SURVEY_FAR_GREETS;
 		describe(survey, conn, "a server that speaks first, no witness");
+		(void)far_end_speak(survey, conn);
+		survey_loop_sleep(loop, REST_NS);
 	} else if (survey->far == SURVEY_FAR_UNKNOWN) {
 		recognise_foreign(survey, conn);
 	}
+	survey->closes_itself = survey_conn_has_ended(conn);
 	survey_conn_close(loop, conn);
 }

@@ -376,7 +376,7 @@ plan_trials(struct survey_ladder *ladder)
 	const struct survey *survey = ladder->survey;
 	const bool *asked = survey->plan->is_asked;
 	bool is_witness = survey->far == SURVEY_FAR_WITNESS;
-	if (asked[SURVEY_life])
+	if (asked[SURVEY_life] && !survey->closes_itself)
 		add_trial(ladder, LADDER_ACTIVE, 0);
 	if (asked[SURVEY_keepalive])
 		add_trial(ladder, LADDER_KEPT_BY_CLIENT, ladder->top_s);

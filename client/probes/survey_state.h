@@ -31,6 +31,7 @@ struct survey {
 	struct survey_loop loop;
 	enum survey_far far;
 	bool is_upper;             /* it echoes in upper case */
+	bool closes_itself;        /* it ends a connection after its answer */
 	bool greets_when_asked;    /* the greeting waits for our first bytes */
 	uint64_t greeting_ns;      /* how long a greeting takes after the handshake */
 	uint64_t answer_ns;        /* how long an answer takes; 0: unknown */

@@ -41,7 +41,7 @@ survey_tls_destroy(struct survey_tls *tls)
 static struct survey_conn *
 conn_of(const struct stream *stream)
 {
-	return (struct survey_conn *)(void *)((char *)(uintptr_t)stream -
+	return (struct survey_conn *)(void *)((const char *)stream -
 	    offsetof(struct survey_conn, stream));
 }
 

@@ -130,12 +130,21 @@ counts_in_the_kernel(enum survey_row_id row)
 	return row == SURVEY_split || row == SURVEY_split_back;
 }
 
+static bool
+needs_open_connections(enum survey_row_id row)
+{
+	return row == SURVEY_concurrent || row == SURVEY_by_source ||
+	    row == SURVEY_life;
+}
+
 /* Why the far end cannot answer this question; NULL if it can. */
 static const char *
 missing_need(const struct survey *survey, const struct survey_probe *probe)
 {
 	if (survey->plan->tls && counts_in_the_kernel(probe->row))
 		return "with --tls: counts the kernel's bytes, which TLS changes";
+	if (survey->closes_itself && needs_open_connections(probe->row))
+		return "the server ends each connection itself after its answer";
 	switch (probe->needs) {
 	case PROBE_NEEDS_WITNESS:
 		return survey->far == SURVEY_FAR_WITNESS
