@@ -209,8 +209,7 @@ far_end_is_alive(struct survey *survey, struct survey_conn *conn, uint64_t timeo
 	}
 }
 
-/* --- what answers there --------------------------------------------------------------
- */
+/* --- what answers there --- */
 
 static bool
 equals_ignoring_case(const struct survey_conn *conn, bool *ret_is_upper)

@@ -193,8 +193,7 @@ probe_source(struct survey *survey)
 		conclude_backends(survey, &seen);
 }
 
-/* --- mapping, reuse: connections from a port of our choice
- * ----------------------------- */
+/* --- mapping, reuse: connections from a port of our choice --- */
 
 /* A local address of the target's family with a random port. */
 static struct address

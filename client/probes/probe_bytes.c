@@ -217,8 +217,7 @@ probe_big(struct survey *survey)
 		    "64 KiB pass and come back; path MTU %u here", big.mtu);
 }
 
-/* --- payload
- * -------------------------------------------------------------------------- */
+/* --- payload --- */
 
 struct kind {
 	const char *name;

@@ -22,8 +22,7 @@ ms_since(uint64_t from_ns, uint64_t to_ns)
 	return to_ns > from_ns ? (double)(to_ns - from_ns) / (double)NS_PER_MS : 0;
 }
 
-/* --- half_close ----------------------------------------------------------------------
- */
+/* --- half_close --- */
 
 struct half {
 	struct survey_conn *conn;
@@ -198,8 +197,7 @@ probe_half_close(struct survey *survey)
 	conclude_half(survey, counts, after_ms, slow, slow_ms);
 }
 
-/* --- half_close_back -----------------------------------------------------------------
- */
+/* --- half_close_back --- */
 
 /* Asks until the server has our later bytes, or an end. */
 static enum outcome
@@ -276,8 +274,7 @@ probe_half_close_back(struct survey *survey)
 	    "A client that still sends when the server has ended its stream loses these bytes. Usual setting: nginx \"proxy_half_close on\"");
 }
 
-/* --- reset ---------------------------------------------------------------------------
- */
+/* --- reset --- */
 
 struct arrival {
 	uint32_t resets, fins, nothing;

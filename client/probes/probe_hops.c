@@ -123,8 +123,7 @@ try_group(struct survey *survey, int first, struct routers *routers)
 	return found;
 }
 
-/* --- back: the TTL of what comes from the far end
- * ------------------------------------- */
+/* --- back: the TTL of what comes from the far end --- */
 
 /* True if packets of at least this TTL come back: what has less is dropped by this
  * kernel (ip(7), IP_MINTTL). */

@@ -9,7 +9,6 @@
 
 #include "lib/units.h"
 #include "client/probes/far_end.h"
-#include "client/probes/ladder.h"
 #include "client/probes/probes.h"
 
 #define REFUSALS_MAX 3
@@ -212,8 +211,7 @@ probe_concurrent(struct survey *survey)
 		survey_conn_close(&survey->loop, c.held[i]);
 }
 
-/* --- burst
- * ---------------------------------------------------------------------------- */
+/* --- burst --- */
 
 struct burst {
 	struct survey_conn **conns;
@@ -306,8 +304,7 @@ probe_burst(struct survey *survey)
 	    "Clients that start together wait a second or more for their connection. Usual setting: nftables \"limit rate\", a SYN limit, a short listen backlog");
 }
 
-/* --- rate
- * ----------------------------------------------------------------------------- */
+/* --- rate --- */
 
 struct attempt {
 	struct survey_conn *conn;

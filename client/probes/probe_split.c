@@ -183,8 +183,7 @@ probe_split(struct survey *survey)
 	    survey, SURVEY_split, &most, split_count, measured, "ours", "the server's");
 }
 
-/* --- back ----------------------------------------------------------------------------
- */
+/* --- back --- */
 
 /* The server sends and we do not read, until the acknowledgements stop. */
 static bool

@@ -228,8 +228,7 @@ probe_reach(struct survey *survey)
 	conclude_before(survey, &reach);
 }
 
-/* --- server_first -------------------------------------------------------------------
- */
+/* --- server_first --- */
 
 static void
 conclude_server_first(

@@ -8,8 +8,8 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "net/proxy_header.h"
+#include "client/ladder/ladder.h"
 #include "client/probes/far_end.h"
-#include "client/probes/ladder.h"
 #include "client/probes/probes.h"
 #include "client/probes/survey_tls.h"
 
@@ -87,8 +87,7 @@ survey_list(void)
 	}
 }
 
-/* --- budget
- * --------------------------------------------------------------------------- */
+/* --- budget --- */
 
 /* The time that a probe takes on this path: its connections one after another, each
  * with the handshake and answers that were seen. */

@@ -37,8 +37,7 @@ static const struct {
 	{ 7440, "2 h 4 min RFC 5382" },
 };
 
-/* --- rows
- * ----------------------------------------------------------------------------- */
+/* --- rows --- */
 
 static void
 write_head(const struct survey_result *result, FILE *file)
@@ -159,8 +158,7 @@ write_thresholds(const struct survey_result *result, FILE *file)
 	fputs("</table>\n", file);
 }
 
-/* --- the ladder
- * ----------------------------------------------------------------------- */
+/* --- the ladder --- */
 
 /* One drawing for wide pages and one for narrow ones. */
 struct drawing {

@@ -94,8 +94,7 @@ static const char notes[] =
     "Exit status: 0 surveyed, 1 not possible, 2 bytes were changed, 64 usage,\n"
     "69 --ledger not reachable, 71 system, 99 a threshold failed.";
 
-/* --- probes by name
- * ------------------------------------------------------------------- */
+/* --- probes by name --- */
 
 static int
 refuse_probe(const char *name)
@@ -170,8 +169,7 @@ choose_probes(struct survey_plan *plan)
 	return 0;
 }
 
-/* --- addresses
- * ------------------------------------------------------------------------ */
+/* --- addresses --- */
 
 /* The first address of the wanted family. */
 static int

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "lib/clock.h"
-#include "client/probes/ladder.h"
+#include "client/ladder/ladder.h"
 
 #define RFC_ESTABLISHED_S 7440 /* RFC 5382, REQ-5 */
 #define RFC_TRANSITORY_S 240
@@ -227,8 +227,7 @@ conclude_half_closed(struct survey *survey, const struct side *side)
 		    "An answer that takes longer than this after the client's FIN is lost. Usual setting: HAProxy \"timeout client-fin\", nginx proxy_half_close, socat -t, Linux nf_conntrack_tcp_timeout_close_wait");
 }
 
-/* --- keepalive
- * ------------------------------------------------------------------------ */
+/* --- keepalive --- */
 
 static bool
 is_kept(const struct ladder_trial *trial)

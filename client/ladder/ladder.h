@@ -12,8 +12,8 @@
  * A trial that has died is asked about at the witness before it is closed, because our
  * own close would be seen there, too.
  */
-#ifndef CLIENT_PROBES_LADDER_H
-#define CLIENT_PROBES_LADDER_H
+#ifndef CLIENT_LADDER_LADDER_H
+#define CLIENT_LADDER_LADDER_H
 
 #include "client/probes/survey_state.h"
 
