@@ -136,9 +136,8 @@ log_listener(const struct master *master, int config_index)
 	}
 	if (config->reply.kind == REPLY_WITNESS && config->allow_count == 0 &&
 	    !address_is_loopback(&config->address))
-		log_warnx(
-		    "[witness_open_to_all listener] "
-		    "%s: any client that reaches this witness may use it (fix: set allow to the addresses that survey)",
+		log_warnx("[witness_open_to_all listener] "
+			  "%s: any client can use this witness (fix: set allow)",
 		    config->address_text);
 }
 
