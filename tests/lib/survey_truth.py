@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """survey_truth.py TRUTH SURVEY - compares a survey (yodel survey --json) with what is known of
 the path (tests/pathlab truth): prints a line for each row, "right ID", "wrong ID: what was
-found, what was expected" or "unasked ID: reason", and exits with 1 if a row is wrong.
+found, what was expected", "unasked ID: reason" or "unknown ID" (the truth says nothing about
+it), and exits with 1 if a row is wrong.
 
 TRUTH and SURVEY are files or, TRUTH, the JSON itself. The table ROWS says which row answers
 which key of the truth; a key that is absent means: unchanged by the path.
@@ -33,8 +34,10 @@ class Case:
     def __init__(self, truth, row, rows):
         self.truth, self.row, self.rows = truth, row, rows
         self.faults = []
+        self.expectations = 0
 
     def expect(self, is_so, text):
+        self.expectations += 1
         if not is_so:
             self.faults.append(text)
 
@@ -319,7 +322,8 @@ def judge(truth, survey):
             continue
         case = Case(truth, row, rows)
         check(case)
-        yield name, "wrong" if case.faults else "right", "; ".join(case.faults)
+        verdict = "wrong" if case.faults else "right" if case.expectations else "unknown"
+        yield name, verdict, "; ".join(case.faults)
 
 
 def main():
