@@ -105,6 +105,8 @@ bufferevent_of(struct evhttp_request *request)
 	    evhttp_request_get_connection(request));
 }
 
+/* libevent leaves a request whose response has not ended to its user. (Streams are
+ * ended before the server is destroyed, which would free their requests.) */
 static void
 on_stream_closed(struct evhttp_connection *connection, void *argument)
 {
@@ -114,6 +116,8 @@ on_stream_closed(struct evhttp_connection *connection, void *argument)
 		at = &(*at)->next;
 	*at = stream->next;
 	stream->server->stream_count--;
+	if (evhttp_request_get_connection(stream->request) == NULL)
+		evhttp_send_reply_end(stream->request);
 	free(stream);
 }
 
@@ -254,7 +258,7 @@ live_server_destroy(struct live_server *server)
 {
 	if (server == NULL)
 		return;
-	/* Closing the connections frees the streams. */
+	live_server_end_streams(server);
 	http_server_destroy(server->http);
 	for (size_t i = 0; i < TEXT_ROUTES; i++)
 		free(server->texts[i].text);
