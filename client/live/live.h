@@ -3,7 +3,7 @@
  *
  *   live_open -> live_set_servers -> run_plan(.., live_observer(), ..) -> live_close
  *
- * About once per second the result so far is collected, if anybody is to see it. What
+ * About once per second the result so far is collected, while a client reads it. What
  * that costs is bounded: the next one waits for a hundred times its own duration, so
  * that all of it takes at most 1 % of a CPU, however large the run.
  */

@@ -12,7 +12,7 @@
 #define UNIT_LENGTH 3 /* of "ms," */
 #define LABEL_END 15  /* column of the text after a label */
 
-/* The columns of a terminal; 0: it is none. */
+/* The columns of a terminal; 0: not a terminal. */
 static size_t
 terminal_width(FILE *file)
 {
