@@ -353,3 +353,82 @@ loads() # NAME OPTION... - a load that verifies everything and never reconnects
 	[ "$(stat -c %u "/proc/$YODELD_PID/maps")" = 65534 ]
 	run -0 say --ca ca.pem -t x
 }
+
+@test "a key of root with mode 0640 is renewed by a server of its group" {
+	needs root
+	chmod 755 "$BATS_RUN_TMPDIR" "${BATS_TEST_TMPDIR%/*}"
+	chmod 777 .
+	YODELD_RUN="setpriv --reuid=65534 --regid=65534 --clear-groups" \
+		start_tls '"reply": "echo", "framing": "line"'
+	renew() # MODE
+	{
+		cp short.pem server.pem
+		rm -f server.key
+		install -o root -g 65534 -m "$1" short.key server.key
+	}
+	renew 0600
+	kill -HUP "$YODELD_PID"
+	wait_until logged 'reload failed, .*server.key \(owner root:.*, mode 0600\) as user '
+	renew 0640
+	reload
+	run -0 say --ca ca.pem -t x
+}
+
+@test "keys are updated by either side across a reload and a death" {
+	start_tls '"reply": "echo", "framing": "line"'
+	mkfifo commands
+	exec 5<>commands
+	spawn client bash -c "exec openssl s_client -connect 127.0.0.1:$PORT -CAfile ca.pem <commands"
+	said()
+	{
+		[ "$(grep -c "^word" client.out)" = "$1" ]
+	}
+	# A command of openssl(1), and a line that it sends. K asks for an update of the
+	# server's keys as well.
+	update_and_say() # COMMAND N
+	{
+		echo "$1" >&5
+		wait_until has_updated "$2"
+		echo "word $2" >&5
+		wait_until said "$2"
+	}
+	has_updated()
+	{
+		[ "$(grep -c KEYUPDATE client.log)" = "$1" ]
+	}
+	update_and_say K 1
+	reload
+	update_and_say k 2
+	"$KILLER" "$YODELD_PID" 2
+	update_and_say K 3
+	echo Q >&5
+	wait_until has_closed peer_closed 1
+	totals 't["tls_handshakes_full"] == 1 and t["connections_moved_in"] >= 2'
+}
+
+@test "10,000 connections survive reloads, resizes, upgrades and 50 deaths (LONG)" {
+	[ -n "${LONG-}" ] || skip "LONG=1 (make check-long)"
+	ulimit -n "$(ulimit -Hn)"
+	start_tls '"reply": "echo"' "" '"limits": { "handshakes": "20k" }'
+	local i
+	loads many -c 10k --size 1:3000 --interval 4s --connect-timeout 120s
+	# A handshake under way would be lost with its worker.
+	for i in 3 6 9; do wait_until grep -q " [$i-9],[0-9]* of 10,000" many.log; done
+	wait_until grep -q '10,000 connections, .* messages/s' many.log
+	loads fast -c 20 -p 8 --size 1:30000
+	for i in {1..20}; do
+		case $i in
+		4 | 8 | 12 | 16) cp short.pem server.pem && cp short.key server.key ;;
+		6 | 10 | 14 | 18) cp "$BATS_FILE_TMPDIR"/server.* . ;;
+		esac
+		reload
+		[ $((i % 2)) = 1 ] || "$BUILD/yodelctl" -s admin_socket scale $((2 + i % 3))
+		if [ $((i % 4)) = 0 ]; then
+			kill -USR2 "$YODELD_PID"
+			wait_until logged "upgrade: generation $((i + i / 4 + 1)) serves"
+		fi
+		"$KILLER" "$YODELD_PID" 3 120
+	done
+	end_load many fast
+	totals 'not closed["worker_lost"] and t["bytes_received"] == t["bytes_sent"]'
+}

@@ -35,6 +35,18 @@ relocate_state(const struct crash_region *region, struct connection_state *state
 	state->output = relocate(region, state->output);
 }
 
+/* No handshake can produce a session by chance. */
+static void
+relocate_tls(const struct crash_region *region, struct tls_state *tls)
+{
+	tls->partial = relocate(region, tls->partial);
+	tls->unsent = relocate(region, tls->unsent);
+	tls->session.version = TLS_VERSION_1_3;
+	tls->session.aead = TLS_AES_128_GCM;
+	tls->session.hash_bytes = 32;
+	tls->session.message_left = tls->session.message_header_bytes = 0;
+}
+
 static void
 relocate_all(const struct crash_region *region)
 {
@@ -42,9 +54,17 @@ relocate_all(const struct crash_region *region)
 	record->current = relocate(region, record->current);
 	record->undo_output_bytes = relocate(region, record->undo_output_bytes);
 	relocate_state(region, &record->undo);
-	for (unsigned i = 0; i < SLAB_CONNECTIONS; i++)
-		relocate_state(
-		    region, &connection_pool_at((void *)region->slabs, i)->state);
+	record->undo_tls.owner =
+	    relocate(region, (void *)(uintptr_t)record->undo_tls.owner);
+	relocate_tls(region, &record->undo_tls.state);
+	for (unsigned i = 0; i < SLAB_CONNECTIONS; i++) {
+		struct connection *connection =
+		    connection_pool_at((void *)region->slabs, i);
+		relocate_state(region, &connection->state);
+		connection->tls = relocate(region, connection->tls);
+	}
+	for (size_t at = 1024; at < 4096; at += 256)
+		relocate_tls(region, (void *)(region->blocks + at));
 	for (size_t at = 0; at + sizeof(struct output) <= 512; at += 64) {
 		struct output *output = (void *)(region->blocks + at);
 		output->bytes = relocate(region, output->bytes);
@@ -89,6 +109,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		read_piece(&c.input[0]);
 		read_piece(&c.input[1]);
 		read_piece(&c.output);
+		if (!c.has_tls)
+			continue;
+		must(tls_session_is_valid(&c.tls.session));
+		read_piece(&c.partial[0]);
+		read_piece(&c.partial[1]);
+		read_piece(&c.unsent);
 	}
 	recovery_fixture_finish(&region);
 	return 0;

@@ -11,6 +11,7 @@
 #include "keeper/recovery.h"
 #include "tests/lib/must.h"
 #include "worker/connection/connection_pool.h"
+#include "worker/connection/tls_transport.h"
 #include "worker/connection/worker_state.h"
 
 #define RECOVERY_SLABS 2
@@ -31,8 +32,9 @@ recovery_fixture_start(struct crash_region *region, struct recovery *recovery)
 {
 	size_t record_bytes = (sizeof(struct crash_record) + 4095) / 4096 * 4096;
 	size_t slab_bytes = RECOVERY_SLABS * connection_pool_slab_bytes();
-	size_t size =
-	    record_bytes + WORKER_INPUT_BYTES + slab_bytes + RECOVERY_BLOCK_BYTES;
+	size_t input_bytes = WORKER_INPUT_BYTES + TLS_TRANSPORT_RECEIVED_BYTES +
+	    TLS_TRANSPORT_SEALED_BYTES / 4096 * 4096 + 4096;
+	size_t size = record_bytes + input_bytes + slab_bytes + RECOVERY_BLOCK_BYTES;
 	uint8_t *base = aligned_alloc(4096, size);
 	must(base != NULL);
 	memset(base, 0, size);
@@ -40,9 +42,12 @@ recovery_fixture_start(struct crash_region *region, struct recovery *recovery)
 		.size = size,
 		.record = (void *)base,
 		.input = base + record_bytes,
-		.slabs = base + record_bytes + WORKER_INPUT_BYTES,
+		.received = base + record_bytes + WORKER_INPUT_BYTES,
+		.sealed = base + record_bytes + WORKER_INPUT_BYTES +
+		    TLS_TRANSPORT_RECEIVED_BYTES,
+		.slabs = base + record_bytes + input_bytes,
 		.slab_max = RECOVERY_SLABS,
-		.blocks = base + record_bytes + WORKER_INPUT_BYTES + slab_bytes,
+		.blocks = base + record_bytes + input_bytes + slab_bytes,
 		.block_bytes = RECOVERY_BLOCK_BYTES };
 	*recovery = (struct recovery){ .region = region,
 		.socket_count = 2,

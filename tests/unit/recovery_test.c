@@ -160,6 +160,130 @@ test_bytes_that_were_sent_are_taken_from_the_queued_ones_first(void **state)
 	assert_int_equal(c.record.replies, 0);
 }
 
+/* Gives the connection TLS. */
+static struct tls_state *
+put_tls(struct fixture *f)
+{
+	struct tls_state *tls = (void *)(f->region.blocks + 8192);
+	tls->session.version = TLS_VERSION_1_3;
+	tls->session.aead = TLS_AES_128_GCM;
+	tls->session.hash_bytes = 32;
+	tls->session.is_server = true;
+	tls->session.send.sequence = 7;
+	f->connection->tls = tls;
+	return tls;
+}
+
+static struct crash_undo_tls *
+begin_tls(struct fixture *f)
+{
+	struct crash_undo_tls *undo = &f->region.record->undo_tls;
+	begin(f);
+	undo->owner = f->connection;
+	undo->state = *f->connection->tls;
+	undo->sealed_now = 0;
+	undo->sealed[0].send = undo->state.session.send;
+	return undo;
+}
+
+static void
+test_what_was_sealed_and_not_sent_is_not_sealed_again(void **state)
+{
+	struct fixture *f = *state;
+	struct recovered_connection c;
+	struct tls_state *tls = put_tls(f);
+	struct crash_undo_tls *undo = begin_tls(f);
+	memcpy(f->region.received, "records", 7);
+	memset(f->region.sealed, 's', 100);
+	recovery_position.received = 107;
+	/* Published after one that was sent: 30 bytes with 10 of data, then 100
+	 * with 40. */
+	undo->sealed[1] = (struct crash_sealed){
+		.before = 30, .length = 100, .data = 50, .send = { .sequence = 9 }
+	};
+	undo->sealed_now = 1;
+	tls->session.send.sequence = 99; /* torn */
+	recovery_position.sent = 100 + 30 + 60;
+	assert_int_equal(read_one(f, &c), RECOVERY_OK);
+	assert_true(c.has_tls);
+	assert_int_equal(c.tls.session.send.sequence, 9);
+	assert_int_equal(c.unsent.length, 40);
+	assert_int_equal(c.tls.unsent_bytes, 40);
+	/* The last byte of the data waits for these. */
+	assert_int_equal(c.tls.holds_byte, 1);
+	assert_int_equal(c.record.skip, 49);
+	assert_piece(&c.partial[1], "records");
+	assert_int_equal(c.input[1].length, 0);
+	assert_int_equal(c.record.deaths, 1);
+	recovery_position.sent = 100 + 130;
+	assert_int_equal(read_one(f, &c), RECOVERY_OK);
+	assert_int_equal(c.unsent.length, 0);
+	assert_int_equal(c.tls.holds_byte, 0);
+	assert_int_equal(c.record.skip, 50);
+	recovery_position.sent = 100 + 131;
+	assert_int_equal(read_one(f, &c), RECOVERY_INVALID);
+	recovery_position.sent = 100 + 29;
+	assert_int_equal(read_one(f, &c), RECOVERY_INVALID);
+}
+
+static void
+test_unsent_records_are_continued_where_the_kernel_stopped(void **state)
+{
+	struct fixture *f = *state;
+	struct recovered_connection c;
+	struct tls_state *tls = put_tls(f);
+	put_output(f); /* "unsent": its first byte is in the records */
+	tls->unsent = f->first;
+	tls->holds_byte = true;
+	struct crash_undo_tls *undo = begin_tls(f);
+	f->region.record->undo_output.end = 8;
+	undo->unsent = (struct crash_undo_buffer){ 2, 9 };
+	recovery_position.sent = 103;
+	assert_int_equal(read_one(f, &c), RECOVERY_OK);
+	assert_piece(&c.unsent, "tial");
+	assert_int_equal(c.tls.holds_byte, 1);
+	assert_piece(&c.output, "unsent");
+	recovery_position.sent = 107;
+	assert_int_equal(read_one(f, &c), RECOVERY_OK);
+	assert_int_equal(c.unsent.length, 0);
+	assert_piece(&c.output, "nsent");
+	assert_int_equal(c.sent, 1);
+}
+
+static void
+test_a_handshake_is_lost_unless_nothing_was_sent(void **state)
+{
+	struct fixture *f = *state;
+	struct recovered_connection c;
+	struct tls_state *tls = put_tls(f);
+	f->connection->phase = CONNECTION_TLS_HANDSHAKE;
+	tls->is_handshaking = true;
+	assert_int_equal(read_one(f, &c), RECOVERY_INVALID);
+	/* It began with the bytes that were just read. */
+	f->region.record->undo_tls.owner = NULL;
+	begin(f);
+	memcpy(f->region.input, "hello", 5);
+	recovery_position.received = 105;
+	assert_int_equal(read_one(f, &c), RECOVERY_OK);
+	assert_false(c.has_tls);
+	assert_piece(&c.input[1], "hello");
+	recovery_position.sent = 101;
+	assert_int_equal(read_one(f, &c), RECOVERY_INVALID);
+}
+
+static void
+test_a_session_that_no_handshake_makes_is_invalid(void **state)
+{
+	struct fixture *f = *state;
+	struct recovered_connection c;
+	struct tls_state *tls = put_tls(f);
+	assert_int_equal(read_one(f, &c), RECOVERY_OK);
+	tls->session.hash_bytes = 33;
+	assert_int_equal(read_one(f, &c), RECOVERY_INVALID);
+	f->connection->tls = (void *)(f->region.base + f->region.size);
+	assert_int_equal(read_one(f, &c), RECOVERY_INVALID);
+}
+
 static void
 test_a_second_death_in_a_row_closes_the_connection(void **state)
 {
@@ -213,6 +337,10 @@ main(void)
 		TEST(test_a_connection_at_rest_is_what_its_record_says),
 		TEST(test_bytes_that_were_read_and_partly_answered_are_found),
 		TEST(test_bytes_that_were_sent_are_taken_from_the_queued_ones_first),
+		TEST(test_what_was_sealed_and_not_sent_is_not_sealed_again),
+		TEST(test_unsent_records_are_continued_where_the_kernel_stopped),
+		TEST(test_a_handshake_is_lost_unless_nothing_was_sent),
+		TEST(test_a_session_that_no_handshake_makes_is_invalid),
 		TEST(test_a_second_death_in_a_row_closes_the_connection),
 		TEST(test_what_no_worker_can_have_done_is_invalid),
 	};
