@@ -225,8 +225,8 @@ check_paths() # PORT PORT PORT [PORT]
 }
 
 @test "stunnel terminates TLS, encrypts and encrypts again" {
-	local a b c program
-	program=$(command -v stunnel4 || command -v stunnel) || needs command stunnel
+	needs command stunnel
+	local a b c
 	make_files
 	start_tls
 	a=$(free_port) b=$((a + 1)) c=$((a + 2))
@@ -249,7 +249,7 @@ check_paths() # PORT PORT PORT [PORT]
 		accept = 127.0.0.1:$c
 		connect = 127.0.0.1:$b
 	END
-	spawn stunnel "$program" stunnel.conf
+	spawn stunnel stunnel stunnel.conf
 	for port in $a $b $c; do wait_until accepts_or_has_ended "$port"; done
 	check_paths "$a" "$b" "$c"
 }
@@ -382,4 +382,36 @@ start_attacking_server()
 	run_yodel --tls --tls-ca ca.pem -c 2 --timeout 5s localhost:"$PLAIN_PORT"
 	[ "$status" -eq 1 ]
 	result_matches "c['failed']['tls'] == 2 and m['sent'] == 0"
+}
+
+# Connects with these options of s_client; the handshake fails. In TLS 1.3 s_client hears of
+# it behind its own end of the handshake.
+is_refused() # [OPTION...]
+{
+	timeout 20 openssl s_client -connect "127.0.0.1:$TLS_PORT" "$@" </dev/null \
+		>s_client.out 2>&1 || :
+}
+
+@test "a client without a valid certificate or with an old version is refused by name" {
+	make_files
+	make_ca other
+	make_certificate client ca client
+	make_certificate stranger other client
+	DAYS=-1 make_certificate expired ca client
+	start_tls '"client_ca": "ca.pem", "client_verify": "require"' --set log.level=debug
+	is_refused
+	wait_until grep -q 'failed: the client presented no certificate' "$YODELD_LOG"
+	is_refused -cert stranger.pem -key stranger.key
+	wait_until grep -q 'was issued by a CA (CN=other,O=yodel tests)' "$YODELD_LOG"
+	is_refused -cert expired.pem -key expired.key
+	wait_until grep -q 'the certificate (CN=client) expired on' "$YODELD_LOG"
+	is_refused -tls1_1 -cipher 'DEFAULT@SECLEVEL=0'
+	wait_until grep -q 'the client supports at most TLS 1.1, expected at least TLS 1.2' \
+		"$YODELD_LOG"
+	# A downgrade that an attacker in between would make (RFC 7507).
+	is_refused -tls1_2 -fallback_scsv
+	wait_until grep -q 'the client retries with a lower version' "$YODELD_LOG"
+	run_yodel --tls --tls-ca ca.pem --tls-cert client.pem --tls-key client.key -c 3 \
+		"localhost:$TLS_PORT"
+	[ "$status" -eq 0 ]
 }
