@@ -4,6 +4,7 @@
 # shellcheck disable=SC2154 # run sets stderr and stderr_lines
 
 load lib/helpers
+load lib/certificates
 
 SCHEMA=$BATS_TEST_DIRNAME/../client/survey.schema.json
 MANUAL=$BATS_TEST_DIRNAME/../client/yodel-survey.1
@@ -177,6 +178,29 @@ os.execv(sys.argv[1], sys.argv[1:])' "$YODEL" survey -d 60s --progress always \
 		accepted = int(re.search(r"accepted\D*([0-9,]+)", open("counters").read()).group(1).replace(",", ""))
 		assert accepted <= s["connections"] <= s["connections_announced"], (accepted, s["connections"])
 	END
+}
+
+@test "over TLS all is asked but what counts the kernel's bytes" {
+	make_ca ca
+	make_certificate far ca localhost
+	start_yodeld_with '"reply": "witness", "tls": { "certificate": "far.pem", "key": "far.key" }' -w 1
+	run -0 "$YODEL" survey -d 8s --repeat 1 --only split,before,reset,half_close_back,payload \
+		--tls --tls-ca ca.pem --tls-name localhost --json survey.json "127.0.0.1:$PORT"
+	[ "$(of_survey survey.json 'row("reset")["answer"], row("half_close_back")["answer"], row("payload")["answer"], row("split")["reason"]')" = \
+		"('passed', 'passed', 'unchanged', \"with --tls: counts the kernel's bytes, which TLS changes\")" ]
+	run -1 "$YODEL" survey -d 5s --only before --tls "127.0.0.1:$PORT"
+	[[ $output == *'the TLS handshake failed'* ]]
+	refused '--tls-ca, --tls-name and --tls-insecure require --tls' --tls-insecure 127.0.0.1:1
+}
+
+@test "a reload during a survey is reported, and its connections survive" {
+	start_witness
+	spawn survey "$YODEL" survey -d 10s --idle-max 3s --only idle --progress always \
+		--json survey.json "127.0.0.1:$PORT"
+	wait_until grep -q ': idle' survey.log
+	kill -HUP "$YODELD_PID"
+	wait "$SPAWNED"
+	[ "$(of_survey survey.json 'row("idle")["answer"]')" = alive ]
 }
 
 @test "yodel compare prints the rows in which two surveys differ" {

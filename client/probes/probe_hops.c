@@ -211,6 +211,7 @@ conclude(struct survey *survey, int syn, int back_ttl, const struct routers *rou
 	int server_ttl = 0, server = server_hops(survey, &server_ttl);
 	int back = back_ttl > 0 ? routers_passed(back_ttl) : -1;
 	char text[160];
+	result->rows[SURVEY_hops].seen = result->rows[SURVEY_hops].tried = 1;
 	survey_set_number(result, SURVEY_hops, "syn_hops", syn);
 	if (back >= 0) {
 		survey_set_number(result, SURVEY_hops, "back_hops", back);

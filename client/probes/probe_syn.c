@@ -198,6 +198,7 @@ conclude(struct survey *survey, const struct syn_pair *pair,
 	const struct tcp_syn *sent = &pair->sent, *arrived = &pair->arrived;
 	bool other_clock = pair->clock != NULL && strcmp(pair->clock, "another") == 0;
 	char text[SURVEY_TEXT_MAX] = "";
+	result->rows[SURVEY_syn].seen = result->rows[SURVEY_syn].tried = 1;
 	if (other_clock)
 		add(text, "another kernel wrote it");
 	if (arrived->mss != sent->mss)
