@@ -19,6 +19,8 @@
 #define CHUNK 65536
 #define STALL_NS (300 * NS_PER_MS) /* without progress */
 #define LEAST_BYTES 2048           /* without which nothing is proved */
+/* A window that opens by a few bytes at a time is no progress. */
+#define TRICKLE 4096
 #define MOST_BYTES WITNESS_BYTES_MAX
 
 struct split {
@@ -49,9 +51,10 @@ send_until_stalled(struct survey *survey, struct survey_conn *conn, uint64_t unt
 			survey_loop_sleep(loop, 5 * NS_PER_MS);
 		if (tcp_info_read(conn->stream.fd, &info) < 0)
 			break;
-		if (info.bytes_acked > acked)
+		if (info.bytes_acked > acked + TRICKLE) {
 			progress_ns = loop->now_ns;
-		acked = info.bytes_acked;
+			acked = info.bytes_acked;
+		}
 		if (split->sent == MOST_BYTES && info.unacknowledged == 0)
 			break;
 	}
@@ -165,9 +168,11 @@ probe_split(struct survey *survey)
 {
 	struct split most = { .sent = 0 }, split;
 	uint32_t measured = 0, split_count = 0, hold_ms = HOLD_MS;
-	for (uint32_t i = 0; i < survey->repeats && !survey_loop_is_over(&survey->loop);
-	     i++) {
+	uint32_t tries = survey->repeats;
+	for (uint32_t i = 0; i < tries && !survey_loop_is_over(&survey->loop); i++) {
 		if (!measure(survey, hold_ms, &split)) {
+			/* The first that was too short is made up for. */
+			tries += hold_ms == HOLD_MS;
 			hold_ms = HOLD_LONG_MS;
 			continue;
 		}
