@@ -266,7 +266,7 @@ failed_because() # PATTERN
 		-n 2 --slow-read 400k --size 20000
 		-n 3 --half-close --size 10000
 		-n 3 --close rst --size 10000
-		-n 4 -p 4 --size 1M
+		-n 4 -p 4 --size 200k
 		-R 2k -d 300ms --size 64
 	END
 }
