@@ -143,12 +143,12 @@ tls_transport_open_kept(struct connection *connection)
 	struct worker *worker = connection->listener->worker;
 	struct tls_state *tls = connection->tls;
 	size_t kept = buffer_length(tls->partial), used, bytes;
-	struct tls_ciphers *ciphers = tls_state_ciphers(connection);
-	if (ciphers == NULL)
-		return -1;
 	if (kept == 0 || kept > TLS_TRANSPORT_RECEIVED_BYTES ||
 	    tls->end != TLS_END_NONE)
 		return 0;
+	struct tls_ciphers *ciphers = tls_state_ciphers(connection);
+	if (ciphers == NULL)
+		return -1;
 	memcpy(worker->region.received, tls->partial->data + tls->partial->start, kept);
 	used = open_records(
 	    connection, ciphers, worker->region.received, kept, worker->input, &bytes);
