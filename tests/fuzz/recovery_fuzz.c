@@ -54,8 +54,8 @@ relocate_all(const struct crash_region *region)
 	record->current = relocate(region, record->current);
 	record->undo_output_bytes = relocate(region, record->undo_output_bytes);
 	relocate_state(region, &record->undo);
-	record->undo_tls.owner =
-	    relocate(region, (void *)(uintptr_t)record->undo_tls.owner);
+	/* Any connection may be the one that was processed. */
+	record->undo_tls.owner = record->current;
 	relocate_tls(region, &record->undo_tls.state);
 	for (unsigned i = 0; i < SLAB_CONNECTIONS; i++) {
 		struct connection *connection =

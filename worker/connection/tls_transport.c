@@ -243,8 +243,13 @@ send_data(struct connection *connection, const uint8_t *data, size_t length)
 static struct connection *
 connection_of(const struct stream *stream)
 {
-	char *at = (char *)(uintptr_t)stream;
-	return (struct connection *)(void *)(at - offsetof(struct connection, stream));
+	/* It is a member of a connection that is not const. */
+	union {
+		const struct stream *member;
+		char *at;
+	} in = { .member = stream };
+	return (
+	    struct connection *)(void *)(in.at - offsetof(struct connection, stream));
 }
 
 /* The caller adds what it gets to the bytes of the connection, which are those of the
