@@ -50,22 +50,28 @@ log_failure(const struct connection *connection, const char *reason)
 }
 
 /* Logs why the handshake failed, and closes the connection, when the peer has got the
- * alert. */
+ * alert. Until then it costs no memory of the library: limits.handshakes does not count
+ * it any more. */
 static void
 fail(struct connection *connection)
 {
 	struct tls_failure_facts failure;
-	tls_handshake_failure(connection->tls->handshake, &failure);
+	struct tls_state *tls = connection->tls;
+	struct ledger_block *block = connection->listener->block;
+	tls_handshake_failure(tls->handshake, &failure);
 	log_failure(connection, failure.reason);
 	enum close_reason reason = reason_of(failure.kind);
 	if (failure.kind == TLS_FAILURE_CUT || failure.kind == TLS_FAILURE_INTERNAL) {
 		connection_close(connection, reason);
 		return;
 	}
+	tls_handshake_destroy(tls->handshake);
+	tls->handshake = NULL;
 	/* A close with unread input would be a reset, which destroys the alert. */
-	ledger_count(connection->listener->block, LEDGER_TLS_HANDSHAKES_FAILED, 1);
 	connection_destroy_output(connection);
-	(void)connection_linger(connection, reason);
+	if (connection_linger(
+		connection, reason)) /* else it was counted at the close */
+		ledger_count(block, LEDGER_TLS_HANDSHAKES_FAILED, 1);
 }
 
 /* 0 with *ret_is_empty, or -1 with errno. */
@@ -131,12 +137,6 @@ tls_phase_take(struct connection *connection, const uint8_t *data, size_t length
 		return false;
 	}
 	struct tls_state *tls = connection->tls;
-	if (!tls->is_handshaking) { /* it is complete, but for what is to be sent */
-		if (buffer_append(&tls->partial, data, length) == 0)
-			return true;
-		connection_close(connection, CLOSE_NO_MEMORY);
-		return false;
-	}
 	if (connection->output == NULL &&
 	    connection_create_output(connection) == NULL) {
 		connection_close(connection, CLOSE_NO_MEMORY);
@@ -157,6 +157,10 @@ tls_phase_take(struct connection *connection, const uint8_t *data, size_t length
 		fail(connection);
 		return false;
 	}
+	/* Of the records that follow tls->partial holds what one read has brought. More
+	 * wait in the socket, until the end of the handshake is sent. */
+	connection->reading_paused =
+	    status == TLS_HANDSHAKE_DONE && connection->output != NULL;
 	return connection_watch(connection);
 }
 
@@ -241,6 +245,8 @@ on_writable(struct connection *connection)
 	struct worker *worker = connection->listener->worker;
 	crash_record_begin_any(connection);
 	bool is_open = flush(connection) == 0;
+	if (connection->output == NULL)
+		connection->reading_paused = false;
 	if (!is_open)
 		connection_close(connection, connection_io_reason(errno));
 	crash_record_commit(worker->record);
@@ -259,7 +265,7 @@ tls_phase_on_event(evutil_socket_t fd, short what, void *argument)
 	}
 	if ((what & EV_WRITE) && connection->output != NULL && !on_writable(connection))
 		return;
-	while (has_more && !is_complete(connection)) {
+	while (has_more && !connection->reading_paused && !is_complete(connection)) {
 		if (!read_once(connection, &has_more))
 			return;
 	}
