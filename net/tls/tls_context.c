@@ -166,12 +166,36 @@ load_system_ca(struct tls_context *context, SSL_CTX *ssl, char *error)
 	return true;
 }
 
+/* What sessions are bound to, in id[TLS_SHA256_BYTES]: how clients are verified, and by
+ * which certificates. Names of CAs are not enough: another CA may have the same. */
+static bool
+make_session_id_context(SSL_CTX *ssl, enum tls_verify verify, uint8_t *id)
+{
+	const STACK_OF(X509_OBJECT) *trusted =
+	    X509_STORE_get0_objects(SSL_CTX_get_cert_store(ssl));
+	uint8_t digest[EVP_MAX_MD_SIZE], mode = (uint8_t)verify;
+	EVP_MD_CTX *hash = EVP_MD_CTX_new();
+	bool is_good = hash != NULL &&
+	    EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
+	    EVP_DigestUpdate(hash, &mode, 1) == 1;
+	for (int i = 0; is_good && i < sk_X509_OBJECT_num(trusted); i++) {
+		const X509 *ca =
+		    X509_OBJECT_get0_X509(sk_X509_OBJECT_value(trusted, i));
+		is_good = ca == NULL ||
+		    (X509_digest(ca, EVP_sha256(), digest, NULL) == 1 &&
+			EVP_DigestUpdate(hash, digest, TLS_SHA256_BYTES) == 1);
+	}
+	is_good = is_good && EVP_DigestFinal_ex(hash, id, NULL) == 1;
+	EVP_MD_CTX_free(hash);
+	return is_good;
+}
+
 /* What a client is verified by. Sessions are resumed only where that is the same. */
 static bool
 set_client_verification(struct tls_context *context, SSL_CTX *ssl,
     const struct tls_settings *settings, char *error)
 {
-	uint8_t id[TLS_SHA256_BYTES] = { 0 }, one[EVP_MAX_MD_SIZE];
+	uint8_t id[TLS_SHA256_BYTES];
 	int mode = SSL_VERIFY_NONE;
 	if (settings->verify != TLS_VERIFY_NONE) {
 		if (settings->ca == NULL)
@@ -184,18 +208,14 @@ set_client_verification(struct tls_context *context, SSL_CTX *ssl,
 		if (names == NULL)
 			return set_error(
 			    error, "cannot load CA file: %s", openssl_error());
-		for (int i = 0; i < sk_X509_NAME_num(names); i++)
-			if (X509_NAME_digest(sk_X509_NAME_value(names, i), EVP_sha256(),
-				one, NULL) == 1)
-				for (size_t j = 0; j < sizeof(id); j++)
-					id[j] ^= one[j];
 		SSL_CTX_set_client_CA_list(ssl, names);
 		mode = SSL_VERIFY_PEER |
 		    (settings->verify == TLS_VERIFY_REQUIRE
 			    ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT
 			    : 0);
 	}
-	id[0] = (uint8_t)settings->verify;
+	if (!make_session_id_context(ssl, settings->verify, id))
+		return set_error(error, "out of memory");
 	SSL_CTX_set_session_id_context(ssl, id, sizeof(id));
 	SSL_CTX_set_verify(ssl, mode, NULL);
 	return true;
@@ -254,7 +274,7 @@ create_ssl(struct tls_context *context, const struct tls_settings *settings,
 		SSL_CTX_free(ssl);
 		return NULL;
 	}
-	tls_observer_install(context, ssl);
+	tls_observer_install(context, ssl, is_server);
 	return ssl;
 }
 

@@ -292,6 +292,27 @@ on_verify(X509_STORE_CTX *store, void *argument)
 	return 1;
 }
 
+/* A server has decrypted a ticket. A session is resumed only while the certificate of
+ * its client is valid: it is not looked at again, and each resumption gives a new
+ * ticket. */
+static SSL_TICKET_RETURN
+on_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *key_name,
+    size_t key_name_length, SSL_TICKET_STATUS status, void *argument)
+{
+	const struct tls_context *context = argument;
+	(void)ssl, (void)key_name, (void)key_name_length;
+	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	const X509 *client = SSL_SESSION_get0_peer(session);
+	bool is_valid = client == NULL
+	    ? context->verify == TLS_VERIFY_OPTIONAL
+	    : X509_cmp_current_time(X509_get0_notAfter(client)) == 1;
+	if (!is_valid)
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE
+					    : SSL_TICKET_RETURN_USE_RENEW;
+}
+
 /* A client has got a session that can be resumed. Returns 1 if it is kept. */
 static int
 on_new_session(SSL *ssl, SSL_SESSION *session)
@@ -305,7 +326,7 @@ on_new_session(SSL *ssl, SSL_SESSION *session)
 }
 
 void
-tls_observer_install(struct tls_context *context, SSL_CTX *ssl)
+tls_observer_install(struct tls_context *context, SSL_CTX *ssl, bool is_server)
 {
 	SSL_CTX_set_app_data(ssl, context);
 	SSL_CTX_set_keylog_callback(ssl, on_key_log);
@@ -313,6 +334,8 @@ tls_observer_install(struct tls_context *context, SSL_CTX *ssl)
 	SSL_CTX_set_cert_verify_callback(ssl, on_verify, context);
 	SSL_CTX_sess_set_new_cb(ssl, on_new_session);
 	SSL_CTX_set_client_hello_cb(ssl, on_client_hello, NULL);
+	if (is_server && context->verify != TLS_VERIFY_NONE)
+		SSL_CTX_set_session_ticket_cb(ssl, NULL, on_ticket, context);
 	if (context->name_count > 0) {
 		SSL_CTX_set_tlsext_servername_callback(ssl, on_server_name);
 		SSL_CTX_set_tlsext_servername_arg(ssl, context);

@@ -61,7 +61,7 @@ struct tls_observer {
 };
 
 /* Installs the callbacks in ssl, a part of `context`. */
-void tls_observer_install(struct tls_context *context, SSL_CTX *ssl);
+void tls_observer_install(struct tls_context *context, SSL_CTX *ssl, bool is_server);
 /* Reports to `observer`, which outlives ssl. */
 void tls_observer_attach(struct tls_observer *observer, SSL *ssl);
 /* Wipes secrets, releases the ticket. */

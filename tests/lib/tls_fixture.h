@@ -27,6 +27,7 @@ struct tls_fixture {
 	const char *names; /* subjectAltName such as "DNS:example.org"; NULL: none */
 	bool is_rsa, is_self_signed, is_ca;
 	int from_days, to_days; /* validity from today; both 0: -1 to 30 */
+	int to_seconds;         /* in place of to_days; 0: that */
 	X509 *issuer;           /* with its key; NULL: the CA */
 	EVP_PKEY *issuer_key;
 };
@@ -77,8 +78,9 @@ tls_fixture_make(const struct tls_fixture *wanted, EVP_PKEY **ret_key)
 	ASN1_INTEGER_set(X509_get_serialNumber(x), serial++);
 	X509_gmtime_adj(
 	    X509_getm_notBefore(x), 86400L * (has_dates ? wanted->from_days : -1));
-	X509_gmtime_adj(
-	    X509_getm_notAfter(x), 86400L * (has_dates ? wanted->to_days : 30));
+	X509_gmtime_adj(X509_getm_notAfter(x),
+	    wanted->to_seconds != 0 ? wanted->to_seconds
+				    : 86400L * (has_dates ? wanted->to_days : 30));
 	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_UTF8,
 	    (const unsigned char *)wanted->name, -1, -1, 0);
 	X509_set_pubkey(x, key);

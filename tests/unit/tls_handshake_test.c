@@ -520,6 +520,121 @@ test_a_client_resumes_with_the_ticket_that_it_kept(void **state)
 	}
 }
 
+static struct tls_context *
+create_listener(enum tls_verify verify, const char *ca, const uint8_t *ticket_keys)
+{
+	struct tls_settings s = server_settings();
+	s.verify = verify;
+	s.ca = verify == TLS_VERIFY_NONE ? NULL : tls_path(ca);
+	struct tls_context *context = tls_must_create(true, &s);
+	tls_context_set_ticket_keys(context, ticket_keys);
+	return context;
+}
+
+/* A ticket of one listener at another one, with the same ticket keys. */
+static bool
+resumes_elsewhere(struct tls_context *cc, enum tls_verify one, enum tls_verify other)
+{
+	static const uint8_t keys[TLS_TICKET_KEYS] = { 1 };
+	struct tls_context *here = create_listener(one, "ca.pem", keys);
+	struct tls_context *there = create_listener(other, "ca.pem", keys);
+	struct tls_ticket *ticket = NULL;
+	assert_false(connect_and_keep(here, cc, &ticket, 1000));
+	assert_true(connect_and_keep(here, cc, &ticket, 1000));
+	bool is_resumed = connect_and_keep(there, cc, &ticket, 1000);
+	tls_ticket_release(ticket);
+	tls_context_release(here);
+	tls_context_release(there);
+	return is_resumed;
+}
+
+/* The server's verdict on a client that comes with a ticket. */
+static void
+note_return(struct tls_context *sc, struct tls_context *cc, struct tls_ticket *ticket,
+    struct outcome *ret)
+{
+	struct tls_client_options options = { .name = "example.org", .ticket = ticket };
+	struct tls_pair pair;
+	tls_pair_start(&pair, sc, cc, &options);
+	tls_pair_run(&pair, SIZE_MAX);
+	note(pair.server, pair.server_status, ret);
+	tls_pair_finish(&pair);
+}
+
+/* The CA "twin" has the name of "ca", but has not signed the client's certificate. */
+static void
+check_twin(struct tls_context *cc)
+{
+	static const uint8_t keys[TLS_TICKET_KEYS] = { 1 };
+	struct tls_context *here = create_listener(TLS_VERIFY_REQUIRE, "ca.pem", keys);
+	struct tls_context *there =
+	    create_listener(TLS_VERIFY_REQUIRE, "twin.pem", keys);
+	struct tls_ticket *ticket = NULL;
+	struct outcome server;
+	assert_false(connect_and_keep(here, cc, &ticket, 1000));
+	note_return(there, cc, ticket, &server);
+	assert_int_equal(server.kind, TLS_FAILURE_CERTIFICATE);
+	tls_ticket_release(ticket);
+	tls_context_release(here);
+	tls_context_release(there);
+}
+
+static void
+test_a_session_is_resumed_only_where_its_client_was_verified_the_same(void **state)
+{
+	(void)state;
+	for (uint16_t v = TLS_VERSION_1_2; v <= TLS_VERSION_1_3; v++) {
+		struct tls_settings c = client_settings();
+		c.certificate = tls_path("server.pem");
+		c.key = tls_path("server.key");
+		c.max_version = v;
+		struct tls_context *cc = tls_must_create(false, &c);
+		for (int i = TLS_VERIFY_NONE; i <= TLS_VERIFY_REQUIRE; i++)
+			for (int j = TLS_VERIFY_NONE; j <= TLS_VERIFY_REQUIRE; j++)
+				assert_int_equal(
+				    resumes_elsewhere(
+					cc, (enum tls_verify)i, (enum tls_verify)j),
+				    i == j);
+		check_twin(cc);
+		tls_context_release(cc);
+	}
+}
+
+static void
+test_a_ticket_does_not_outlive_the_certificate_of_its_client(void **state)
+{
+	const struct tls_fixture brief = {
+		.file = "brief", .name = "brief", .to_seconds = 2
+	};
+	struct tls_ticket *tickets[2] = { NULL };
+	struct tls_context *sc[2], *cc[2];
+	struct outcome server;
+	(void)state;
+	time_t end = time(NULL) + 2;
+	tls_fixture_add(&brief);
+	for (int i = 0; i < 2; i++) {
+		struct tls_settings s = server_settings(), c = client_settings();
+		s.ca = tls_path("ca.pem");
+		s.verify = TLS_VERIFY_REQUIRE;
+		c.certificate = tls_path("brief.pem");
+		c.key = tls_path("brief.key");
+		c.max_version = (uint16_t)(TLS_VERSION_1_2 + i);
+		sc[i] = tls_must_create(true, &s);
+		cc[i] = tls_must_create(false, &c);
+		assert_false(connect_and_keep(sc[i], cc[i], &tickets[i], 1000));
+		assert_non_null(tickets[i]);
+	}
+	while (time(NULL) <= end + 1)
+		usleep(10000);
+	for (int i = 0; i < 2; i++) {
+		note_return(sc[i], cc[i], tickets[i], &server);
+		assert_int_equal(server.kind, TLS_FAILURE_EXPIRED);
+		tls_ticket_release(tickets[i]);
+		tls_context_release(sc[i]);
+		tls_context_release(cc[i]);
+	}
+}
+
 /* A client that meets a server without tickets stops watching. */
 static void
 test_a_ticket_that_never_comes_is_not_awaited_for_ever(void **state)
@@ -754,6 +869,9 @@ setup(void **state)
 		.name = "Other CA",
 		.is_self_signed = true,
 		.is_ca = true };
+	const struct tls_fixture twin = {
+		.file = "twin", .name = "Test CA", .is_self_signed = true, .is_ca = true
+	};
 	struct tls_fixture stranger = {
 		.file = "stranger", .name = "example.org", .names = "DNS:example.org"
 	};
@@ -763,6 +881,7 @@ setup(void **state)
 		tls_fixture_add(&more[i]);
 	stranger.issuer = tls_fixture_make(&other_ca, &stranger.issuer_key);
 	tls_fixture_add(&stranger);
+	tls_fixture_add(&twin);
 	X509_free(stranger.issuer);
 	EVP_PKEY_free(stranger.issuer_key);
 	ciphers = tls_ciphers_create();
@@ -791,6 +910,10 @@ main(void)
 		cmocka_unit_test(test_clients_are_verified_as_the_listener_says),
 		cmocka_unit_test(test_the_certificate_follows_the_requested_name),
 		cmocka_unit_test(test_a_client_resumes_with_the_ticket_that_it_kept),
+		cmocka_unit_test(
+		    test_a_session_is_resumed_only_where_its_client_was_verified_the_same),
+		cmocka_unit_test(
+		    test_a_ticket_does_not_outlive_the_certificate_of_its_client),
 		cmocka_unit_test(
 		    test_a_ticket_that_never_comes_is_not_awaited_for_ever),
 		cmocka_unit_test(
