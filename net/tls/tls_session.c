@@ -168,8 +168,13 @@ tls_session_is_valid(const struct tls_session *session)
 		   session->version == TLS_VERSION_1_3) &&
 	    session->aead < TLS_AEADS &&
 	    session->hash_bytes == hash_bytes[session->aead] &&
-	    session->message_header_bytes <= sizeof(session->message_header) &&
-	    session->message_left < UINT32_C(1) << 24;
+	    /* A message has bytes left once its header is complete, not before. */
+	    (session->message_header_bytes < sizeof(session->message_header)
+		    ? session->message_left == 0
+		    : session->message_header_bytes ==
+			    sizeof(session->message_header) &&
+			session->message_left > 0 &&
+			session->message_left < UINT32_C(1) << 24);
 }
 
 void

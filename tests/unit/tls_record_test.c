@@ -653,6 +653,15 @@ test_a_session_from_elsewhere_is_checked(void **state)
 		bad = server;
 		bad.message_left = 1 << 24;
 		assert_false(tls_session_is_valid(&bad));
+		/* A header that is complete, and nothing behind it: the next byte would
+		 * be stored beside the header. */
+		bad = server;
+		bad.message_header_bytes = 4;
+		assert_false(tls_session_is_valid(&bad));
+		bad.message_left = 1;
+		assert_true(tls_session_is_valid(&bad));
+		bad.message_header_bytes = 3;
+		assert_false(tls_session_is_valid(&bad));
 		tls_session_wipe(&server);
 		assert_false(tls_session_is_valid(&server));
 	}
