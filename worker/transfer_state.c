@@ -303,9 +303,16 @@ transfer_state_wipe(const struct transfer_batch *batch, int state_fd)
 	bool has_secrets = false;
 	for (uint32_t i = 0; i < batch->count; i++)
 		has_secrets = has_secrets || batch->records[i].tls_bytes > 0;
-	if (state_fd < 0 || !has_secrets || lseek(state_fd, 0, SEEK_SET) != 0)
+	if (state_fd < 0 || !has_secrets)
 		return;
-	for (uint64_t left = batch->state_bytes; left > 0;) {
+	/* No more than there is, whatever the sender says: the file must not grow. */
+	off_t end = lseek(state_fd, 0, SEEK_END);
+	if (end < 0 || lseek(state_fd, 0, SEEK_SET) != 0)
+		return;
+	uint64_t left = (uint64_t)end;
+	if (left > batch->state_bytes)
+		left = batch->state_bytes;
+	while (left > 0) {
 		size_t length = left < sizeof(zeros) ? (size_t)left : sizeof(zeros);
 		if (write_all(state_fd, zeros, length) < 0)
 			return;

@@ -1,5 +1,8 @@
+#include <sys/mman.h>
+
 #include "tests/lib/transfer_fixture.h"
 #include "worker/admission.h"
+#include "worker/transfer_state.h"
 
 struct move {
 	const char *data;
@@ -381,6 +384,31 @@ test_counts_a_connection_once_when_its_batch_is_withdrawn(void **state)
 	finish(&f);
 }
 
+/* Whatever size a sender claims, the receiver writes no more than there is. */
+static void
+test_wipes_the_keys_of_tls_and_makes_no_file_longer(void **state)
+{
+	static const uint64_t claims[] = { 0, 50, 100, 200, UINT64_C(1) << 40 };
+	struct transfer_batch batch = { .count = 1 };
+	uint8_t data[200];
+
+	(void)state;
+	batch.records[0].tls_bytes = 100;
+	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++) {
+		int fd = memfd_create("state", MFD_CLOEXEC);
+		assert_true(fd >= 0);
+		memset(data, 'x', sizeof(data));
+		assert_int_equal(write(fd, data, 100), 100);
+		batch.state_bytes = claims[i];
+		transfer_state_wipe(&batch, fd);
+		assert_int_equal(pread(fd, data, sizeof(data), 0), 100);
+		for (size_t j = 0; j < 100; j++)
+			assert_int_equal(data[j], j < claims[i] ? 0 : 'x');
+		close(fd);
+	}
+	transfer_state_wipe(&batch, -1);
+}
+
 int
 main(void)
 {
@@ -398,6 +426,7 @@ main(void)
 		    test_counts_a_connection_once_when_its_batch_is_withdrawn),
 		cmocka_unit_test(
 		    test_transfers_all_connections_and_counts_them_on_both_sides),
+		cmocka_unit_test(test_wipes_the_keys_of_tls_and_makes_no_file_longer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
