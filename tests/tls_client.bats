@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # TLS of yodel, against independent servers and yodeld.
-# shellcheck disable=SC2154 # run sets stderr and stderr_lines
+# shellcheck disable=SC2153,SC2154 # start_yodeld sets PORT; run sets stderr and stderr_lines
 
 load lib/helpers
 load lib/client

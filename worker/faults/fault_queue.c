@@ -85,9 +85,10 @@ void
 fault_queue_release(struct fault_state *state)
 {
 	struct buffer *segments = state->segments;
-	struct fault_segment *first =
-	    segments == NULL ? NULL : (void *)(segments->data + segments->start);
 	state->progress.last_due_ns = 0;
+	if (segments == NULL)
+		return;
+	struct fault_segment *first = (void *)(segments->data + segments->start);
 	for (size_t i = 0; i < fault_state_segment_count(state); i++) {
 		first[i].due_ns = 0;
 		first[i].is_held = 0;
