@@ -1,6 +1,7 @@
 #include "net/tls/tls_handshake.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,10 @@
 #include "net/tls/tls_suites.h"
 
 #define WATCHED_MAX (64 * 1024) /* bytes in which a ticket is awaited */
+/* Bytes of a client until the handshake is complete: two ClientHello, or a certificate
+ * chain as well. OpenSSL alone would keep messages of 131 kB. */
+#define CLIENT_BYTES_MAX (size_t)(16 * 1024)
+#define CLIENT_CHAIN_BYTES_MAX (size_t)(48 * 1024)
 #define RANDOM_BYTES 32
 #define MASTER_BYTES 48
 
@@ -32,6 +37,7 @@ struct tls_handshake {
 	struct buffer **output; /* during a step; NULL: what is written is dropped */
 	uint8_t first[TLS_FIRST_BYTES];
 	size_t first_bytes;
+	size_t consumed; /* by all steps */
 	size_t watched;
 	char alpn[TLS_ALPN_MAX + 1], server_name[256];
 };
@@ -227,6 +233,24 @@ fail(struct tls_handshake *handshake)
 	return TLS_HANDSHAKE_FAILED;
 }
 
+/* False, with the reason, if the client sends more than any handshake needs. */
+static bool
+check_length(struct tls_handshake *handshake)
+{
+	struct tls_observer *observer = &handshake->observer;
+	size_t most = handshake->context->verify == TLS_VERIFY_NONE
+	    ? CLIENT_BYTES_MAX
+	    : CLIENT_CHAIN_BYTES_MAX;
+	if (!observer->is_server || handshake->consumed <= most)
+		return true;
+	observer->kind = TLS_FAILURE_PROTOCOL;
+	snprintf(observer->reason, sizeof(observer->reason),
+	    "the client sent %zu bytes without completing the handshake, expected at "
+	    "most %zu",
+	    handshake->consumed, most);
+	return false;
+}
+
 enum tls_handshake_status
 tls_handshake_step(struct tls_handshake *handshake, const uint8_t *data, size_t length,
     struct buffer **output, size_t *ret_consumed)
@@ -243,6 +267,7 @@ tls_handshake_step(struct tls_handshake *handshake, const uint8_t *data, size_t 
 	int error =
 	    result == 1 ? SSL_ERROR_NONE : SSL_get_error(handshake->ssl, result);
 	*ret_consumed = length - handshake->input_length;
+	handshake->consumed += *ret_consumed;
 	handshake->input = NULL;
 	handshake->input_length = 0;
 	handshake->output = NULL;
@@ -250,6 +275,8 @@ tls_handshake_step(struct tls_handshake *handshake, const uint8_t *data, size_t 
 		handshake->status = TLS_HANDSHAKE_DONE;
 	else if (error != SSL_ERROR_WANT_READ)
 		handshake->status = fail(handshake);
+	else if (!check_length(handshake))
+		handshake->status = TLS_HANDSHAKE_FAILED;
 	return handshake->status;
 }
 

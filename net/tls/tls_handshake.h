@@ -52,8 +52,9 @@ enum tls_handshake_status {
 
 /* Continues with received bytes and appends what is to be sent to *output.
  * *ret_consumed: bytes that belong to the handshake. With WANT_MORE all are consumed;
- * with DONE those left are the peer's first records for the session. FAILED is final.
- */
+ * with DONE those left are the peer's first records for the session. FAILED is final:
+ * at a server also when a client has sent more than 16 kB (48 kB if it is asked for its
+ * certificate) and the handshake is not complete. */
 enum tls_handshake_status tls_handshake_step(struct tls_handshake *handshake,
     const uint8_t *data, size_t length, struct buffer **output, size_t *ret_consumed)
     __attribute__((warn_unused_result));

@@ -635,6 +635,54 @@ test_a_ticket_does_not_outlive_the_certificate_of_its_client(void **state)
 	}
 }
 
+/* A ClientHello that is announced as `announced` bytes long, of which so many have come
+ * in records of 1,000 bytes when the server gives up; 0: it does not. */
+static size_t
+bytes_until_refused(struct tls_context *context, size_t announced)
+{
+	static const uint8_t header[] = { 22, 3, 1, 1000 >> 8, 1000 & 0xff };
+	uint8_t record[sizeof(header) + 1000] = { 0 };
+	struct tls_handshake *server = tls_handshake_create_server(context);
+	enum tls_handshake_status status = TLS_HANDSHAKE_WANT_MORE;
+	struct buffer *output = NULL;
+	struct outcome outcome;
+	size_t sent = 0, consumed;
+	memcpy(record, header, sizeof(header));
+	record[5] = 1;
+	record[6] = (uint8_t)(announced >> 16);
+	record[7] = (uint8_t)(announced >> 8);
+	record[8] = (uint8_t)announced;
+	while (status == TLS_HANDSHAKE_WANT_MORE && sent + 1000 <= announced) {
+		status = tls_handshake_step(
+		    server, record, sizeof(record), &output, &consumed);
+		sent += sizeof(record);
+		memset(record + sizeof(header), 0, 1000);
+	}
+	note(server, status, &outcome);
+	assert_int_equal(outcome.kind,
+	    status == TLS_HANDSHAKE_FAILED ? TLS_FAILURE_PROTOCOL : TLS_FAILURE_NONE);
+	tls_handshake_destroy(server);
+	buffer_release(&output);
+	return status == TLS_HANDSHAKE_FAILED ? sent : 0;
+}
+
+static void
+test_the_bytes_of_a_handshake_are_bounded(void **state)
+{
+	struct tls_settings s = server_settings();
+	(void)state;
+	struct tls_context *context = tls_must_create(true, &s);
+	assert_int_equal(bytes_until_refused(context, 15000), 0);
+	assert_in_range(bytes_until_refused(context, 100000), 16384, 16384 + 1005);
+	tls_context_release(context);
+	s.ca = tls_path("ca.pem");
+	s.verify = TLS_VERIFY_REQUIRE;
+	context = tls_must_create(true, &s);
+	assert_int_equal(bytes_until_refused(context, 45000), 0);
+	assert_in_range(bytes_until_refused(context, 100000), 49152, 49152 + 1005);
+	tls_context_release(context);
+}
+
 /* A client that meets a server without tickets stops watching. */
 static void
 test_a_ticket_that_never_comes_is_not_awaited_for_ever(void **state)
@@ -912,6 +960,7 @@ main(void)
 		cmocka_unit_test(test_a_client_resumes_with_the_ticket_that_it_kept),
 		cmocka_unit_test(
 		    test_a_session_is_resumed_only_where_its_client_was_verified_the_same),
+		cmocka_unit_test(test_the_bytes_of_a_handshake_are_bounded),
 		cmocka_unit_test(
 		    test_a_ticket_does_not_outlive_the_certificate_of_its_client),
 		cmocka_unit_test(
