@@ -108,6 +108,11 @@ check_names(const struct plan *plan, struct tls_plan *tls, char *error)
 			return refuse(error,
 			    "--tls: target \"%.128s\" names no host; expected --tls-name, --tls-pin or --tls-insecure",
 			    target);
+		/* OpenSSL would accept a certificate for any name that ends so. */
+		if (tls->names[i][0] == '.')
+			return refuse(error,
+			    "--tls: found the name \"%.128s\", expected that of one host",
+			    tls->names[i]);
 	}
 	return 0;
 }

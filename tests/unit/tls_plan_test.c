@@ -56,6 +56,11 @@ the_name_is_the_host_of_the_target(void **state)
 	assert_int_equal(check("example.org:443"), 0);
 	assert_string_equal(tls_plan_name(&plan, 0), "other.org");
 	finish();
+	plan.tls_name = ".other.org";
+	plan.tls_ca = tls_path("ca.pem");
+	assert_int_equal(check("example.org:443"), EX_USAGE);
+	assert_non_null(strstr(error, "found the name \".other.org\""));
+	finish();
 }
 
 static void
