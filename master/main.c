@@ -13,6 +13,7 @@
 #include "lib/system/process_title.h"
 #include "conf/config.h"
 #include "conf/working_directory.h"
+#include "master/listeners/certificates.h"
 #include "master/master_run.h"
 #include "master/upgrade/dry_run.h"
 #include "master/upgrade/program_path.h"
@@ -106,13 +107,15 @@ check(const struct config_sources *sources)
 	int status = load(sources, &config);
 	if (status != EX_OK)
 		return status;
+	int state_fd = dry_run_state_fd();
+	for (size_t i = 0; i < config.listener_count && state_fd < 0; i++)
+		certificates_warn_of_public_keys(&config.listeners[i]);
 	config_finish(&config);
 	char *text;
 	if (asprintf(&text, "%s: the configuration is good",
 		sources->file != NULL ? sources->file : "built-in default") < 0)
 		text = NULL;
 	status = print(text);
-	int state_fd = dry_run_state_fd();
 	if (state_fd >= 0)
 		master_dry_run(state_fd);
 	return status;

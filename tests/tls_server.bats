@@ -227,6 +227,16 @@ loads() # NAME OPTION... - a load that verifies everything and never reconnects
 	done
 }
 
+@test "a key that every user of the host can read is named" {
+	start_tls '"reply": "echo", "framing": "line"'
+	wait_until logged 'every user of this host can read the key .*server.key \(owner .*, mode 06.4\)'
+	run -0 "$YODELD" --check -c yodeld.json
+	[[ ${lines[0]} = *"can read the key"*"server.key"* ]]
+	chmod o-r server.key
+	run -0 "$YODELD" --check -c yodeld.json
+	[ "$output" = "yodeld.json: the configuration is good" ]
+}
+
 @test "peers that do it wrong are closed with a reason, in words" {
 	start_tls '"reply": "echo", "framing": "line"' \
 		'"min_version": "1.3", "client_ca": "ca.pem", "client_verify": "require"' \

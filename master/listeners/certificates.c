@@ -4,6 +4,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/printable.h"
 #include "net/tls/tls_context.h"
 
 #define DAY_S INT64_C(86400)
@@ -66,6 +67,28 @@ check_one(const struct listener_config *listener,
 	}
 }
 
+static void
+warn_if_public(const struct listener_config *listener, const char *key)
+{
+	char about[160], tail[PRINTABLE_TAIL_MAX];
+	if (key == NULL || !tls_file_is_public(key))
+		return;
+	log_warnx("[key_is_public listener key about] "
+		  "%s: every user of this host can read the key %s (%s) "
+		  "(fix: chmod o-r, and a new key if others had access)",
+	    listener->address_text, printable_tail(key, tail, sizeof(tail)),
+	    tls_file_describe(key, about, sizeof(about)));
+}
+
+void
+certificates_warn_of_public_keys(const struct listener_config *listener)
+{
+	const struct tls_listener_config *tls = &listener->tls;
+	warn_if_public(listener, tls->key);
+	for (size_t i = 0; i < tls->sni_count; i++)
+		warn_if_public(listener, tls->sni[i].key);
+}
+
 void
 certificates_check(const struct config *config, int64_t *checked_s)
 {
@@ -74,6 +97,8 @@ certificates_check(const struct config *config, int64_t *checked_s)
 	int64_t passed_s = period.to_s - period.from_s;
 	if (period.from_s != 0 && passed_s >= 0 && passed_s < INTERVAL_S)
 		return;
+	for (size_t i = 0; i < config->listener_count && period.from_s == 0; i++)
+		certificates_warn_of_public_keys(&config->listeners[i]);
 	*checked_s = period.to_s;
 	certificates_visit(config, check_one, &period);
 }

@@ -11,8 +11,12 @@
 #include "conf/config.h"
 
 /* Logs what has come nearer since *checked_s, in seconds since 1970, and sets that to
- * now. 0: everything is new. At most once in an hour, unless it is 0. */
+ * now. 0: everything is new, and keys are looked at, too. At most once in an hour,
+ * unless it is 0. */
 void certificates_check(const struct config *config, int64_t *checked_s);
+
+/* Logs which key files of a listener every user of the host can read. */
+void certificates_warn_of_public_keys(const struct listener_config *listener);
 
 /* `name` that clients ask for; NULL: it is the listener's default certificate. */
 typedef void (*certificates_visitor)(const struct listener_config *listener,
