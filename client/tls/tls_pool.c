@@ -112,6 +112,7 @@ tls_pool_sweep(struct tls_pool *pool)
 	/* From the end: a removal moves the last one into the gap. */
 	for (size_t i = pool->armed_count; i-- > 0;) {
 		struct tls_stream *stream = pool->armed[i];
+		stream->session.key_updates = 0;
 		if (stream->is_used)
 			stream->is_used = false;
 		else

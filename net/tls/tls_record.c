@@ -243,6 +243,9 @@ on_key_update(struct tls_session *session, uint8_t request)
 {
 	if (request > UPDATE_REQUESTED)
 		return "found a malformed KeyUpdate";
+	if (session->key_updates >= TLS_KEY_UPDATES_MAX)
+		return "found more than 250 KeyUpdates within a second";
+	session->key_updates++;
 	if (tls_session_update(session, &session->receive) < 0)
 		return "out of memory";
 	session->update_asked = false;

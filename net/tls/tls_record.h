@@ -49,6 +49,10 @@
 /* Records in a row without application data that are accepted: KeyUpdate, tickets,
  * empty ones. */
 #define TLS_IDLE_RECORDS_MAX 32
+/* KeyUpdates of the peer that are accepted until the owner of the session sets
+ * session->key_updates to 0, as it does about once in a second. Each costs as much as
+ * 30 short records. */
+#define TLS_KEY_UPDATES_MAX 250
 
 /* Seals application data as one or more records of up to TLS_RECORD_DATA_MAX bytes into
  * out[TLS_SEALED_MAX(length)]; out does not overlap data. A KeyUpdate that is due comes
@@ -107,8 +111,8 @@ struct tls_opened {
  * Accepted without data, as CONTROL: KeyUpdate (TLS 1.3; if it asks for an answer, that
  * precedes the next data that is sealed), NewSessionTicket (TLS 1.3 at a client),
  * HelloRequest (TLS 1.2 at a client; not obeyed), an empty record, user_canceled; at
- * most TLS_IDLE_RECORDS_MAX of all these in a row. Everything else is BAD:
- * renegotiation, authentication after the handshake, change_cipher_spec.
+ * most TLS_IDLE_RECORDS_MAX of all these in a row, and TLS_KEY_UPDATES_MAX. Everything
+ * else is BAD: renegotiation, authentication after the handshake, change_cipher_spec.
  *
  * CLOSED: close_notify. Bytes behind it must be ignored (RFC 8446, 6.1). An end of the
  * stream without it is a truncation. */

@@ -50,6 +50,7 @@ struct tls_session {
 	/* A handshake message of the peer that is not complete (RFC 8446, 5.1). */
 	uint8_t message_header[4];
 	uint8_t message_header_bytes;
+	uint8_t key_updates;   /* of the peer, since the owner has set it to 0 */
 	uint32_t message_left; /* bytes behind the header */
 };
 

@@ -486,6 +486,30 @@ test_records_without_data_are_bounded(void **state)
 	assert_int_equal(opened.alert, TLS_ALERT_UNEXPECTED_MESSAGE);
 }
 
+/* Data between them makes no difference. */
+static void
+test_key_updates_are_bounded_until_the_owner_allows_more(void **state)
+{
+	static const uint8_t update[] = { 24, 0, 0, 1, 0 };
+	struct tls_session server, client;
+	(void)state;
+	sessions(TLS_VERSION_1_3, TLS_AES_256_GCM, &server, &client);
+	for (int i = 0; i <= 2 * TLS_KEY_UPDATES_MAX; i++) {
+		bool is_last = i == 2 * TLS_KEY_UPDATES_MAX;
+		if (i == TLS_KEY_UPDATES_MAX)
+			server.key_updates = 0;
+		size_t n = forge(&client, TLS_HANDSHAKE, update, sizeof(update));
+		assert_int_equal(open_record(&server, wire, n),
+		    is_last ? TLS_OPEN_BAD : TLS_OPEN_CONTROL);
+		if (is_last)
+			break;
+		assert_int_equal(tls_session_update(&client, &client.send), 0);
+		n = tls_record_seal(&client, ciphers, data, 1, wire);
+		assert_int_equal(open_record(&server, wire, n), TLS_OPEN_DATA);
+	}
+	assert_int_equal(opened.alert, TLS_ALERT_UNEXPECTED_MESSAGE);
+}
+
 static void
 test_lengths_that_cannot_be_are_refused(void **state)
 {
@@ -698,6 +722,8 @@ main(void)
 		cmocka_unit_test(test_other_records_are_consumed_or_refused),
 		cmocka_unit_test(test_a_handshake_message_may_be_cut_at_any_place),
 		cmocka_unit_test(test_records_without_data_are_bounded),
+		cmocka_unit_test(
+		    test_key_updates_are_bounded_until_the_owner_allows_more),
 		cmocka_unit_test(test_lengths_that_cannot_be_are_refused),
 		cmocka_unit_test(test_a_plaintext_of_more_than_16384_bytes_is_refused),
 		cmocka_unit_test(test_the_key_changes_after_2_to_the_24_records),

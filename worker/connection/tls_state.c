@@ -80,8 +80,10 @@ drop_if_quiet(struct connection *connection, void *argument)
 {
 	struct worker *worker = argument;
 	struct tls_state *tls = connection->tls;
-	if (tls != NULL && !tls->is_handshaking &&
-	    worker->timeouts.now_ms - connection->active_ms >= QUIET_MS)
+	if (tls == NULL || tls->is_handshaking || tls->ciphers == NULL)
+		return true;
+	tls->session.key_updates = 0;
+	if (worker->timeouts.now_ms - connection->active_ms >= QUIET_MS)
 		drop_ciphers(worker, tls);
 	return true;
 }

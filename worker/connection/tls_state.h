@@ -66,7 +66,8 @@ void tls_state_destroy(struct connection *connection);
 
 /* The connection's contexts; NULL with ENOMEM. */
 struct tls_ciphers *tls_state_ciphers(const struct connection *connection);
-/* Drops the contexts of connections without traffic for a second. */
+/* Drops the contexts of connections without traffic for a second, and lets the peers of
+ * others change their keys again. */
 void tls_state_drop_quiet(struct worker *worker);
 
 #endif
