@@ -229,6 +229,36 @@ test_a_handshake_that_failed_counts_once_if_the_peer_has_reset_it(void **state)
 	finish(&m);
 }
 
+static void
+test_keys_leave_the_memory_with_their_connection(void **state)
+{
+	uint8_t sealed[TLS_SEALED_MAX(5)], keys[2][TLS_KEY_MAX];
+	struct tls_session session;
+	struct meeting m;
+	(void)state;
+	start(&m, false);
+	shake(&m);
+	send_output(&m);
+	struct tls_ciphers *ciphers = tls_ciphers_create();
+	assert_non_null(ciphers);
+	assert_int_equal(tls_handshake_take(m.client, &session), 0);
+	memcpy(keys[0], session.send.key, TLS_KEY_MAX);
+	memcpy(keys[1], session.receive.key, TLS_KEY_MAX);
+	size_t length = tls_record_seal(&session, ciphers, "hello", 5, sealed);
+	assert_int_equal(send(m.fds[0], sealed, length, MSG_NOSIGNAL), length);
+	receive_data(&m, &session, ciphers, 5);
+	const struct crash_region *region = &m.server.worker.region;
+	assert_non_null(memmem(region->base, region->size, keys[1], TLS_KEY_MAX));
+	close(m.fds[0]);
+	m.fds[0] = -1;
+	assert_true(worker_fixture_run_until(
+	    &m.server, worker_fixture_connection(&m.server) == NULL));
+	for (int i = 0; i < 2; i++)
+		assert_null(memmem(region->base, region->size, keys[i], TLS_KEY_MAX));
+	tls_ciphers_destroy(ciphers);
+	finish(&m);
+}
+
 static int
 make_files(void **state)
 {
@@ -255,6 +285,7 @@ main(void)
 		    test_a_handshake_that_failed_keeps_no_memory_of_the_library),
 		cmocka_unit_test(
 		    test_a_handshake_that_failed_counts_once_if_the_peer_has_reset_it),
+		cmocka_unit_test(test_keys_leave_the_memory_with_their_connection),
 	};
 	return cmocka_run_group_tests(tests, make_files, remove_files);
 }

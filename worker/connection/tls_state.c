@@ -55,6 +55,10 @@ tls_state_destroy(struct connection *connection)
 	buffer_release(&tls->partial);
 	buffer_release(&tls->unsent);
 	tls_session_wipe(&tls->session);
+	/* Keys in the record belong to what is being processed, or to nothing. */
+	if (worker->record->current == NULL)
+		explicit_bzero(
+		    &worker->record->undo_tls, sizeof(worker->record->undo_tls));
 	if (worker->region.slabs != NULL)
 		region_heap_free(&worker->blocks, tls, sizeof(*tls));
 	else
