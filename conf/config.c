@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -486,6 +487,20 @@ check_against_listeners(const struct config *config, const struct named_address 
 	return 0;
 }
 
+static int
+check_admin_socket(const struct config *config, char *error)
+{
+	struct named_address second = { .name = "admin.socket" };
+	char text[sizeof("unix:") + PATH_MAX];
+	if (config->admin.socket == NULL)
+		return 0;
+	second.text = config->admin.socket;
+	snprintf(text, sizeof(text), "unix:%s", second.text);
+	if (address_parse(text, &second.address, error, CONFIG_ERROR_MAX) < 0)
+		return -1;
+	return check_against_listeners(config, &second, config->listener_count, error);
+}
+
 /* A socket of each address must be bindable while the others are. */
 static int
 check_distinct(const struct config *config, char *error)
@@ -496,6 +511,8 @@ check_distinct(const struct config *config, char *error)
 		if (check_against_listeners(config, &second, i, error) < 0)
 			return -1;
 	}
+	if (check_admin_socket(config, error) < 0)
+		return -1;
 	if (config->admin.address == NULL)
 		return 0;
 	second = (struct named_address){ .name = "admin.address",

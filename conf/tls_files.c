@@ -138,20 +138,27 @@ create_context(const struct loader *loader)
 	return tls->context == NULL ? fail(loader, "", reason) : 0;
 }
 
+/* True if a setting shows that TLS is wanted: without a certificate the listener would
+ * serve plain text. */
+static bool
+is_meant(const struct tls_listener_config *tls)
+{
+	return tls->key != NULL || tls->client_ca != NULL || tls->ciphers != NULL ||
+	    tls->groups != NULL || tls->alpn_count > 0 || tls->sni_count > 0 ||
+	    !tls->tickets || tls->client_verify != CLIENT_VERIFY_NONE ||
+	    tls->min_version != TLS_CHOICE_1_2 || tls->max_version != TLS_CHOICE_1_3;
+}
+
 int
 tls_files_load(struct listener_config *listener, size_t i, tls_files_source source,
     void *argument, char *error)
 {
 	const struct loader loader = { listener, i, source, argument, error };
 	const struct tls_listener_config *tls = &listener->tls;
-	if (tls->certificate == NULL) {
-		bool is_meant = tls->key != NULL || tls->client_ca != NULL ||
-		    tls->ciphers != NULL || tls->groups != NULL ||
-		    tls->alpn_count > 0 || tls->sni_count > 0;
-		return is_meant ? fail(&loader, "certificate",
-				      "missing, expected the file of the certificate")
-				: 0;
-	}
+	if (tls->certificate == NULL)
+		return is_meant(tls) ? fail(&loader, "certificate",
+					   "missing, expected the file of the certificate")
+				     : 0;
 	return resolve_all(&loader) < 0 || check(&loader) < 0 ? -1
 							      : create_context(&loader);
 }

@@ -207,6 +207,8 @@ overlap_is_refused()
 		'--set: admin.address: found "127.0.0.1:7", which overlaps listeners[0], "*:7"' '*:7'
 	ADMIN_ADDRESS=127.0.0.1:7 overlap_is_refused \
 		'--set: admin.address: found "127.0.0.1:7", the address of listeners[0]' 127.0.0.1:7
+	run -78 "$YODELD" --check -l "unix:$PWD/control.sock" --set admin.socket="$PWD/control.sock"
+	[[ $output = *"--set: admin.socket: found \"$PWD/control.sock\", the address of listeners[0], expected another one"* ]]
 	"$YODELD" --check -l '*:7' -l '[::]:7' -l 127.0.0.1:8 -l 127.0.0.2:8 -l 127.0.0.1:0 -l '*:0' \
 		--set admin.address=127.0.0.1:0
 }

@@ -218,6 +218,7 @@ loads() # NAME OPTION... - a load that verifies everything and never reconnects
 	fi
 	local text
 	for text in '"certificate": "server.pem"' '"key": "server.key"' \
+		'"client_verify": "require"' '"min_version": "1.3"' '"tickets": false' \
 		'"certificate": "other.pem", "key": "other.key", "min_version": "1.3", "max_version": "1.2"' \
 		'"certificate": "other.pem", "key": "other.key", "client_verify": "require"' \
 		'"certificate": "other.pem", "key": "other.key", "ciphers": "RC4-MD5"'; do
