@@ -156,9 +156,10 @@ tls_files_load(struct listener_config *listener, size_t i, tls_files_source sour
 	const struct loader loader = { listener, i, source, argument, error };
 	const struct tls_listener_config *tls = &listener->tls;
 	if (tls->certificate == NULL)
-		return is_meant(tls) ? fail(&loader, "certificate",
-					   "missing, expected the file of the certificate")
-				     : 0;
+		return is_meant(tls)
+		    ? fail(&loader, "certificate",
+			  "missing, expected the file of the certificate")
+		    : 0;
 	return resolve_all(&loader) < 0 || check(&loader) < 0 ? -1
 							      : create_context(&loader);
 }

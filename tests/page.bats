@@ -17,7 +17,7 @@ start_server()
 
 history_is() # EXPRESSION - of /history, as h
 {
-	curl -s "${URL}history" | python3 -c 'import json, sys; h = json.load(sys.stdin); sys.exit(not eval(sys.argv[1]))' "$1"
+	curl -s "${URL}history" | python3 -c 'import json, sys, time; h = json.load(sys.stdin); sys.exit(not eval(sys.argv[1]))' "$1"
 }
 
 @test "a browser shows workers, listeners, rates and log lines, and keeps them up to date" {
@@ -118,6 +118,18 @@ history_is() # EXPRESSION - of /history, as h
 	# A worker that is killed is a warning of the master.
 	kill -KILL "$(worker_pids | head -n 1)"
 	wait_until history_is '"killed by SIGKILL" in h["log"][0]'
+}
+
+@test "a clock that is set back begins the history anew" {
+	printf '#!/bin/sh\nexec env LD_PRELOAD="%s" FAULTS=clock_gettime/3 FAULTS_IN=parent "$@"\n' \
+		"$BUILD/faults.so" >with_faults
+	chmod +x with_faults
+	YODELD_RUN=./with_faults start_server --listen 127.0.0.1:0
+	wait_until history_is 'h["rows"][-1][0] > time.time() + 1800'
+	wait_until history_is 'h["rows"][-1][0] < time.time() + 1800'
+	history_is 'all(b[0] > a[0] for a, b in zip(h["rows"], h["rows"][1:]))'
+	run -0 curl -s "${URL}history?since=$(($(date +%s) + 9000))"
+	[[ $output != *'"rows":[],'* ]]
 }
 
 @test "sixty-four browsers that hold the page leave probes, changes and messages alone" {

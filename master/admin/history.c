@@ -116,6 +116,10 @@ history_sample(const struct master *master, struct history *history)
 	    &history->samples[(history->count - 1) % HISTORY_SAMPLES];
 	if (history->count > 0 && last->second == second)
 		return;
+	/* The clock has been set back: seconds must ascend, or `since` has no meaning.
+	 */
+	if (history->count > 0 && last->second > second)
+		history->count = 0;
 	struct sample *sample = &history->samples[history->count % HISTORY_SAMPLES];
 	*sample = take_sample(master);
 	sample->second = second;
@@ -158,6 +162,10 @@ make_rows(const struct history *history, uint64_t since)
 	json_t *rows = json_array();
 	uint64_t first =
 	    history->count > HISTORY_SAMPLES ? history->count - HISTORY_SAMPLES : 0;
+	/* The reader has seen the time before the clock was set back. */
+	if (history->count > 0 &&
+	    since > history->samples[(history->count - 1) % HISTORY_SAMPLES].second)
+		since = 0;
 	for (uint64_t i = first; i < history->count; i++) {
 		const struct sample *sample = &history->samples[i % HISTORY_SAMPLES];
 		if (sample->second > since)

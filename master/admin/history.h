@@ -1,6 +1,7 @@
 /*
  * history.h - the last ten minutes of the server, one sample a second, and the CPU time
- * of each process: for the page of the admin endpoints. An upgrade begins it anew.
+ * of each process: for the page of the admin endpoints. An upgrade begins it anew,
+ * and so does a clock that is set back.
  */
 #ifndef MASTER_ADMIN_HISTORY_H
 #define MASTER_ADMIN_HISTORY_H
@@ -21,7 +22,8 @@ void history_destroy(struct history *history);
 void history_sample(const struct master *master, struct history *history);
 
 /* As JSON on the heap: the samples after second `since` (of the epoch), the CPU time,
- * the latest log lines, limits in use. NULL when out of memory. */
+ * the latest log lines, limits in use. All samples if `since` is later than the last
+ * one: then the clock has been set back. NULL when out of memory. */
 char *history_format(
     const struct master *master, const struct history *history, uint64_t since);
 
