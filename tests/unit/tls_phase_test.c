@@ -27,13 +27,16 @@ struct meeting {
 };
 
 static void
-start(struct meeting *m, bool is_unix)
+start(struct meeting *m, bool is_unix, uint16_t version)
 {
 	const struct tls_settings server = { .certificate = tls_path("server.pem"),
 		.key = tls_path("server.key"),
 		.has_tickets = true };
 	const struct tls_settings client = { .ca = tls_path("ca.pem"),
-		.verify = TLS_VERIFY_REQUIRE };
+		.verify = TLS_VERIFY_REQUIRE,
+		.max_version = version,
+		.ciphers = version == TLS_VERSION_1_2 ? "ECDHE-ECDSA-AES128-GCM-SHA256"
+						      : NULL };
 	const struct tls_client_options options = { .name = "example.org" };
 	char error[TLS_ERROR_MAX];
 	memset(m, 0, sizeof(*m));
@@ -70,27 +73,31 @@ static void
 send_output(struct meeting *m)
 {
 	size_t length = buffer_length(m->output);
+	if (length == 0)
+		return;
 	assert_int_equal(
 	    send(m->fds[0], m->output->data + m->output->start, length, MSG_NOSIGNAL),
 	    length);
 	buffer_release(&m->output);
 }
 
-/* The client's side of the handshake, but for its last flight, which is in output. */
+/* The client's side of the handshake; its last flight stays in output. */
 static void
 shake(struct meeting *m)
 {
 	static uint8_t data[65536];
 	size_t used;
-	assert_int_equal(tls_handshake_step(m->client, NULL, 0, &m->output, &used),
-	    TLS_HANDSHAKE_WANT_MORE);
-	send_output(m);
 	ssize_t n = 0;
-	assert_true(worker_fixture_run_until(
-	    &m->server, (n = recv(m->fds[0], data, sizeof(data), 0)) > 0));
-	assert_int_equal(
-	    tls_handshake_step(m->client, data, (size_t)n, &m->output, &used),
-	    TLS_HANDSHAKE_DONE);
+	enum tls_handshake_status status =
+	    tls_handshake_step(m->client, NULL, 0, &m->output, &used);
+	while (status == TLS_HANDSHAKE_WANT_MORE) {
+		send_output(m);
+		assert_true(worker_fixture_run_until(
+		    &m->server, (n = recv(m->fds[0], data, sizeof(data), 0)) > 0));
+		status =
+		    tls_handshake_step(m->client, data, (size_t)n, &m->output, &used);
+	}
+	assert_int_equal(status, TLS_HANDSHAKE_DONE);
 }
 
 /* Fills the server's socket, and returns with how many bytes. */
@@ -158,7 +165,7 @@ test_what_comes_before_the_handshake_is_sent_waits_in_the_socket(void **state)
 	struct tls_session session;
 	struct meeting m;
 	(void)state;
-	start(&m, true);
+	start(&m, true, TLS_VERSION_1_3);
 	shake(&m);
 	struct tls_ciphers *ciphers = tls_ciphers_create();
 	assert_non_null(ciphers);
@@ -196,7 +203,7 @@ test_a_handshake_that_failed_keeps_no_memory_of_the_library(void **state)
 {
 	struct meeting m;
 	(void)state;
-	start(&m, false);
+	start(&m, false, TLS_VERSION_1_3);
 	assert_int_equal(
 	    send(m.fds[0], "GET / HTTP/1.1\r\n\r\n", 18, MSG_NOSIGNAL), 18);
 	const struct connection *connection = worker_fixture_connection(&m.server);
@@ -216,7 +223,7 @@ test_a_handshake_that_failed_counts_once_if_the_peer_has_reset_it(void **state)
 	const struct linger reset = { .l_onoff = 1 };
 	struct meeting m;
 	(void)state;
-	start(&m, false);
+	start(&m, false, TLS_VERSION_1_3);
 	assert_int_equal(
 	    send(m.fds[0], "GET / HTTP/1.1\r\n\r\n", 18, MSG_NOSIGNAL), 18);
 	setsockopt(m.fds[0], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
@@ -236,7 +243,9 @@ test_keys_leave_the_memory_with_their_connection(void **state)
 	struct tls_session session;
 	struct meeting m;
 	(void)state;
-	start(&m, false);
+	start(&m, false, TLS_VERSION_1_3);
+	const struct crash_region *region = &m.server.worker.region;
+	memset(region->input, 0, region->size - (size_t)(region->input - region->base));
 	shake(&m);
 	send_output(&m);
 	struct tls_ciphers *ciphers = tls_ciphers_create();
@@ -247,7 +256,6 @@ test_keys_leave_the_memory_with_their_connection(void **state)
 	size_t length = tls_record_seal(&session, ciphers, "hello", 5, sealed);
 	assert_int_equal(send(m.fds[0], sealed, length, MSG_NOSIGNAL), length);
 	receive_data(&m, &session, ciphers, 5);
-	const struct crash_region *region = &m.server.worker.region;
 	assert_non_null(memmem(region->base, region->size, keys[1], TLS_KEY_MAX));
 	close(m.fds[0]);
 	m.fds[0] = -1;
@@ -255,6 +263,39 @@ test_keys_leave_the_memory_with_their_connection(void **state)
 	    &m.server, worker_fixture_connection(&m.server) == NULL));
 	for (int i = 0; i < 2; i++)
 		assert_null(memmem(region->base, region->size, keys[i], TLS_KEY_MAX));
+	tls_ciphers_destroy(ciphers);
+	finish(&m);
+}
+
+/* TLS 1.2 cannot change its key: the end is told by an alert, not by a reset. */
+static void
+test_a_key_that_is_used_up_ends_the_connection_with_an_alert(void **state)
+{
+	uint8_t sealed[TLS_SEALED_MAX(5)], data[1000];
+	struct tls_session session;
+	struct tls_opened opened;
+	struct meeting m;
+	ssize_t n = 0;
+	(void)state;
+	start(&m, false, TLS_VERSION_1_2);
+	shake(&m);
+	struct tls_ciphers *ciphers = tls_ciphers_create();
+	assert_non_null(ciphers);
+	assert_int_equal(tls_handshake_take(m.client, &session), 0);
+	const struct connection *connection = worker_fixture_connection(&m.server);
+	assert_true(worker_fixture_run_until(
+	    &m.server, connection->phase == CONNECTION_SERVING));
+	connection->tls->session.send.sequence = session.receive.sequence =
+	    TLS_RECORDS_PER_KEY - 4;
+	size_t length = tls_record_seal(&session, ciphers, "hello", 5, sealed);
+	assert_int_equal(send(m.fds[0], sealed, length, MSG_NOSIGNAL), length);
+	assert_true(worker_fixture_run_until(
+	    &m.server, (n = recv(m.fds[0], data, sizeof(data), 0)) >= 0));
+	assert_int_equal(
+	    tls_record_open(&session, ciphers, data, (size_t)n, NULL, &opened),
+	    TLS_OPEN_ALERT);
+	assert_int_equal(opened.alert, TLS_ALERT_INTERNAL_ERROR);
+	assert_int_equal(worker_fixture_closed(&m.server, CLOSE_SYSTEM_ERROR), 1);
 	tls_ciphers_destroy(ciphers);
 	finish(&m);
 }
@@ -286,6 +327,8 @@ main(void)
 		cmocka_unit_test(
 		    test_a_handshake_that_failed_counts_once_if_the_peer_has_reset_it),
 		cmocka_unit_test(test_keys_leave_the_memory_with_their_connection),
+		cmocka_unit_test(
+		    test_a_key_that_is_used_up_ends_the_connection_with_an_alert),
 	};
 	return cmocka_run_group_tests(tests, make_files, remove_files);
 }

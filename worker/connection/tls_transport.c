@@ -226,7 +226,10 @@ send_data(struct connection *connection, const uint8_t *data, size_t length)
 		size_t sealed = tls_record_seal(
 		    &tls->session, ciphers, data + taken, bytes, worker->region.sealed);
 		if (sealed == 0) {
-			errno = EPIPE; /* TLS 1.2 has used up its key */
+			log_end(connection, "no record can be sealed any more",
+			    "TLS 1.2 cannot change its key (fix: TLS 1.3)");
+			tls->alert = TLS_ALERT_INTERNAL_ERROR;
+			errno = EOVERFLOW;
 			return -1;
 		}
 		if (send_sealed(connection, sealed, bytes) < 0)
