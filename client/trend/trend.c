@@ -17,7 +17,7 @@
 #define NOISE_EVENTS 0.5
 
 const char *const trend_outcome_names[] = { "too few runs", "within noise", "better",
-	"WORSE" };
+	"WORSE", "not known" };
 
 static double
 noise_of(const struct trend_figure *figure)
@@ -71,6 +71,12 @@ trend_level_start(const struct trend_figure *figure)
 	return i > 0 ? figure->changes[i - 1] : 0;
 }
 
+size_t
+trend_level_end(const struct trend_figure *figure)
+{
+	return figure->point_count - (figure->latest != TREND_MISSING);
+}
+
 /* Wrong bytes are not random: the first is worse. */
 static bool
 is_fault(const struct trend_figure *figure)
@@ -102,14 +108,16 @@ judge_latest(const struct trend_figure *figure, const double *values, double ala
 }
 
 static void
-judge(struct trend_figure *figure, double alarm)
+judge(struct trend_figure *figure, size_t runs, double alarm)
 {
 	double *values = scaled_points(figure);
 	figure->changes = xcalloc(figure->point_count / CHANGE_POINTS_SEGMENT_MIN + 1,
 	    sizeof(*figure->changes));
 	figure->change_count = change_points_find(
 	    values, figure->point_count, noise_of(figure), figure->changes);
-	figure->latest = judge_latest(figure, values, alarm);
+	figure->latest = figure->points[figure->point_count - 1].run + 1 < runs
+	    ? TREND_MISSING
+	    : judge_latest(figure, values, alarm);
 	free(values);
 }
 
@@ -164,7 +172,8 @@ collect_figures(struct trend_group *group)
 		}
 	drop_unknown(group);
 	for (size_t i = 0; i < group->figure_count; i++)
-		judge(&group->figures[i], FALSE_ALARM / (double)group->figure_count);
+		judge(&group->figures[i], group->run_count,
+		    FALSE_ALARM / (double)group->figure_count);
 }
 
 static const char *
@@ -245,11 +254,8 @@ trend_groups_destroy(struct trend_group *groups, size_t count)
 bool
 trend_is_worse(const struct trend_group *group)
 {
-	for (size_t i = 0; i < group->figure_count; i++) {
-		const struct trend_figure *figure = &group->figures[i];
-		if (figure->latest == TREND_WORSE &&
-		    figure->points[figure->point_count - 1].run + 1 == group->run_count)
+	for (size_t i = 0; i < group->figure_count; i++)
+		if (group->figures[i].latest == TREND_WORSE)
 			return true;
-	}
 	return false;
 }

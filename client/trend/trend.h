@@ -54,6 +54,7 @@ enum trend_outcome {
 	TREND_NOISE,
 	TREND_BETTER,
 	TREND_WORSE,
+	TREND_MISSING, /* the latest run does not tell this figure */
 };
 extern const char *const trend_outcome_names[];
 
@@ -70,7 +71,7 @@ struct trend_figure {
 	size_t point_count;
 	size_t *changes; /* points that begin a new level, ascending */
 	size_t change_count;
-	enum trend_outcome latest; /* the last point against its level before */
+	enum trend_outcome latest; /* the latest run against the level before it */
 };
 
 struct trend_group {
@@ -90,8 +91,9 @@ void trend_groups_destroy(struct trend_group *groups, size_t count);
 
 /* The median of the points from `first` up to `end`, which is behind it. */
 double trend_level(const struct trend_figure *figure, size_t first, size_t end);
-/* The level that the last point is compared with: [first, point_count - 1). */
+/* The level before the latest run: [trend_level_start, trend_level_end). */
 size_t trend_level_start(const struct trend_figure *figure);
+size_t trend_level_end(const struct trend_figure *figure);
 
 /* True if the latest run of a group is worse in a figure. */
 bool trend_is_worse(const struct trend_group *group);

@@ -39,16 +39,12 @@ write_cell(FILE *file, const char *text)
 static void
 write_figure_row(const struct trend_figure *figure, FILE *file)
 {
-	static const char *const classes[] = { "dim", "dim", "good", "bad" };
+	static const char *const classes[] = { "dim", "dim", "good", "bad", "dim" };
 	char text[UNITS_TEXT_MAX];
-	size_t last = figure->point_count - 1, first = trend_level_start(figure);
 	fputs("<tr>", file);
 	write_cell(file, figure->name);
-	write_cell(file,
-	    first < last
-		? trend_text_value(figure, trend_level(figure, first, last), text)
-		: "-");
-	write_cell(file, trend_text_value(figure, figure->points[last].value, text));
+	write_cell(file, trend_text_level(figure, text));
+	write_cell(file, trend_text_latest(figure, text));
 	write_cell(file, trend_text_difference(figure, text));
 	fprintf(file, "<td class=\"%s\">%s</td></tr>\n", classes[figure->latest],
 	    trend_outcome_names[figure->latest]);

@@ -29,13 +29,31 @@ show_percent(double before, double after, char *text)
 }
 
 const char *
+trend_text_level(const struct trend_figure *figure, char *text)
+{
+	size_t first = trend_level_start(figure), end = trend_level_end(figure);
+	return first < end
+	    ? trend_text_value(figure, trend_level(figure, first, end), text)
+	    : strcpy(text, "-");
+}
+
+const char *
+trend_text_latest(const struct trend_figure *figure, char *text)
+{
+	return figure->latest == TREND_MISSING
+	    ? strcpy(text, "-")
+	    : trend_text_value(
+		  figure, figure->points[figure->point_count - 1].value, text);
+}
+
+const char *
 trend_text_difference(const struct trend_figure *figure, char *text)
 {
-	size_t last = figure->point_count - 1, first = trend_level_start(figure);
-	if (first >= last)
+	size_t first = trend_level_start(figure), end = trend_level_end(figure);
+	if (first >= end || figure->latest == TREND_MISSING)
 		return strcpy(text, "-");
 	return show_percent(
-	    trend_level(figure, first, last), figure->points[last].value, text);
+	    trend_level(figure, first, end), figure->points[end].value, text);
 }
 
 /* In UTC, to the minute. */
@@ -147,12 +165,8 @@ static void
 print_figure(const struct trend_figure *figure, FILE *file)
 {
 	char level[UNITS_TEXT_MAX], latest[UNITS_TEXT_MAX], percent[UNITS_TEXT_MAX];
-	size_t last = figure->point_count - 1, first = trend_level_start(figure);
 	fprintf(file, "  %-22s %14s %14s %10s  %s\n", figure->name,
-	    first < last
-		? trend_text_value(figure, trend_level(figure, first, last), level)
-		: "-",
-	    trend_text_value(figure, figure->points[last].value, latest),
+	    trend_text_level(figure, level), trend_text_latest(figure, latest),
 	    trend_text_difference(figure, percent),
 	    trend_outcome_names[figure->latest]);
 }

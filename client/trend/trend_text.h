@@ -14,7 +14,11 @@ void trend_text(const struct trend_group *group, FILE *file);
 /* A value of a figure, into text[UNITS_TEXT_MAX], returned. */
 const char *trend_text_value(
     const struct trend_figure *figure, double value, char *text);
-/* The latest value against the level before it in percent ("-" if that is 0). */
+/* The level before the latest run, and the value of the latest run; "-" if it is not
+ * known. */
+const char *trend_text_level(const struct trend_figure *figure, char *text);
+const char *trend_text_latest(const struct trend_figure *figure, char *text);
+/* The second against the first in percent ("-" if that is 0, or one is not known). */
 const char *trend_text_difference(const struct trend_figure *figure, char *text);
 /* "1.2 ms -> 1.55 ms (+29.2 %) from run 25, 2026-11-22 02:00 (r25.json)" */
 const char *trend_text_change(const struct trend_group *group,

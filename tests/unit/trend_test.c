@@ -12,6 +12,7 @@
 
 #include "lib/xmalloc.h"
 #include "client/trend/trend.h"
+#include "client/trend/trend_text.h"
 
 #define RUNS 30
 #define FIGURES 12
@@ -157,6 +158,29 @@ the_latest_run_is_compared_with_its_own_level(void **test_state)
 	trend_runs_finish(&runs);
 }
 
+/* A value of an earlier run is not shown as that of the latest. */
+static void
+a_figure_that_the_latest_run_lacks_is_not_judged(void **test_state)
+{
+	(void)test_state;
+	char text[UNITS_TEXT_MAX];
+	struct trend_runs runs = make_runs(RUNS, 0);
+	size_t count;
+	runs.items[RUNS - 2].rows[0].base.value = 1.5e6;
+	runs.items[RUNS - 1].rows[0].base.known = false;
+	struct trend_group *group = trend_groups_create(&runs, NULL, 0, &count);
+	const struct trend_figure *figure = &group->figures[0];
+	assert_int_equal(figure->point_count, RUNS - 1);
+	assert_int_equal(figure->latest, TREND_MISSING);
+	assert_int_equal(trend_level_end(figure), RUNS - 1);
+	assert_string_equal(trend_text_latest(figure, text), "-");
+	assert_string_equal(trend_text_difference(figure, text), "-");
+	assert_string_not_equal(trend_text_level(figure, text), "-");
+	assert_false(trend_is_worse(group));
+	trend_groups_destroy(group, count);
+	trend_runs_finish(&runs);
+}
+
 int
 main(void)
 {
@@ -166,6 +190,7 @@ main(void)
 		cmocka_unit_test(few_runs_do_not_tell),
 		cmocka_unit_test(the_first_wrong_answer_is_worse_at_once),
 		cmocka_unit_test(the_latest_run_is_compared_with_its_own_level),
+		cmocka_unit_test(a_figure_that_the_latest_run_lacks_is_not_judged),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
