@@ -134,9 +134,13 @@ parse_number(const struct option_row *row, const char *text)
 	if (value >= row->min && value <= max)
 		return value;
 	bool is_small = value < row->min;
-	snprintf(expected, sizeof(expected), "%s %s",
-	    is_small ? "more than" : "at most",
-	    numbers[row->kind].format(is_small ? row->min - 1 : max, limit));
+	const char *words = !is_small ? "at most"
+	    : row->min == 1           ? "more than"
+				      : "at least";
+	if (is_small)
+		max = row->min == 1 ? 0 : row->min;
+	snprintf(expected, sizeof(expected), "%s %s", words,
+	    numbers[row->kind].format(max, limit));
 	reject(row, text, expected);
 }
 

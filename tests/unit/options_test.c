@@ -56,7 +56,7 @@ static const struct option_row rows[] = {
 	{ "count", 'c', "N", OPTION_COUNT, AT(count), .help = "how many", .min = 1,
 	    .heading = "Numbers:" },
 	{ "count-of-a-few-with-a-long-name", 0, "N", OPTION_COUNT32, AT(few),
-	    .help = "at most 32 bits" },
+	    .help = "at most 32 bits", .min = 3 },
 	{ "size", 's', "N", OPTION_SIZE, AT(size), .help = "bytes", .max = 1024 },
 	{ "time", 't', "T", OPTION_DURATION, AT(time_ns), .help = "how long" },
 	{ "first", 0, "WORD", OPTION_PARSE, AT(first), .help = "its first letter",
@@ -202,6 +202,8 @@ test_an_invalid_value_is_quoted_with_the_expected_format(void **state)
 	assert_rejected(
 	    "-c many x", "--count: found \"many\", expected a count, as in 50 or 10k");
 	assert_rejected("--count 0 x", "--count: found \"0\", expected more than 0");
+	assert_rejected("--count-of-a-few 2 x",
+	    "--count-of-a-few-with-a-long-name: found \"2\", expected at least 3");
 	assert_rejected("--count-of-a-few -1 x",
 	    "--count-of-a-few-with-a-long-name: found \"-1\", expected a count, as in 50 or 10k");
 	assert_rejected("--count-of-a-few 4294967296 x",
