@@ -198,6 +198,8 @@ of_result() # EXPRESSION - with the result as r
 	[[ $output = *"no connection was without an answer for more than 5 s"* ]]
 	run -64 "$BUILD/yodel" -c 2 -d 1s --hold "127.0.0.1:$PORT"
 	[[ $output = "yodel: --hold requires --interval or --rate: "* ]]
+	run -64 "$BUILD/yodel" -c 2 -d 1s --interval 1s --expect discard --hold "127.0.0.1:$PORT"
+	[[ $output = "yodel: --hold requires answers: it cannot be used with --expect discard" ]]
 	run -64 "$BUILD/yodel" -c 2 -d 1s --interval 1s --hold=x "127.0.0.1:$PORT"
 	[[ $output = 'yodel: --hold: found "x", expected a time, as in 250ms or 30s' ]]
 }

@@ -345,6 +345,13 @@ check_load(struct plan *plan, char *error)
 	return 0;
 }
 
+static bool
+expects_no_answer(const struct plan *plan)
+{
+	return plan->expect == PLAN_EXPECT_NONE ||
+	    (plan->expect == PLAN_EXPECT_REPLY && reply_is_silent(&plan->reply));
+}
+
 /* An outage is seen by the messages that were due in it. */
 static int
 check_hold(struct plan *plan, char *error)
@@ -357,6 +364,10 @@ check_hold(struct plan *plan, char *error)
 	if (plan->load < PLAN_INTERVAL)
 		return refuse(error,
 		    "--hold requires --interval or --rate: messages that are due at their times show an outage");
+	if (expects_no_answer(plan))
+		return refuse(error,
+		    "--hold requires answers: it cannot be used with --expect %s",
+		    plan->expect_text);
 	if (plan->hold_ns > 0)
 		return 0;
 	if (interval_ns * HOLD_INTERVALS >= (double)OPTIONS_MEASURE_MAX)
