@@ -107,6 +107,8 @@ refused() # MESSAGE ARG...
 	refused 'no probe "weather"; expected one of --list' --skip weather 127.0.0.1:1
 	refused '--limits: found "maybe", expected on or off' --limits=maybe 127.0.0.1:1
 	refused '--idle-max=10m is longer than -d 2m; expected a longer duration' --idle-max 10m 127.0.0.1:1
+	refused '--burst: found "1", expected at least 2' --burst 1 127.0.0.1:1
+	refused '--load: found "100ms", expected at least 0.5s' --load=100ms 127.0.0.1:1
 	refused '--threshold: found the name "idel", expected a probe of --list, mtu or mss' --threshold 'idel>=3s' 127.0.0.1:1
 	refused '--threshold: found "perhaps", expected one of no|yes|unknown' --threshold split=perhaps 127.0.0.1:1
 	refused 'found "127.0.0.1:1" twice, expected another second target' 127.0.0.1:1 127.0.0.1:1
@@ -118,6 +120,8 @@ refused() # MESSAGE ARG...
 @test "without anything that listens it exits with 1 and says why" {
 	run -1 "$YODEL" survey -d 10s "127.0.0.1:$(free_port)"
 	[[ $output == *'cannot connect: Connection refused'* ]]
+	run -1 "$YODEL" survey -d 10s --source-ip 192.0.2.7 "127.0.0.1:$(free_port)"
+	[[ $output == *'cannot connect: the source address is not an address of this machine'* ]]
 	run -69 "$YODEL" survey -d 10s --ledger "http://127.0.0.1:$(free_port)" 127.0.0.1:1
 	run -71 "$YODEL" survey --json /nowhere/file 127.0.0.1:1
 }
@@ -167,6 +171,7 @@ os.execv(sys.argv[1], sys.argv[1:])' "$YODEL" survey -d 60s --progress always \
 	run -0 "$YODEL" survey -d 12s --idle-max 1s --repeat 1 --skip hops,big --limits=off --ledger "unix:$PWD/socket" \
 		--json survey.json "127.0.0.1:$PORT"
 	[[ $output == *'is an echo server'* ]]
+	[[ $output =~ 'connect '[0-9.e-]+' ms, answer '[0-9.e-]+' ms' ]]
 	[[ $output == *'needs a witness (yodeld: reply "witness"): '* ]]
 	check_schema survey.json
 	[ "$(of_survey survey.json 'row("payload")["answer"], row("half_close")["answer"], row("ledger")["reset_passed"]')" = "('unchanged', 'passed', 'yes')" ]

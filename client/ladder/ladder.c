@@ -79,7 +79,7 @@ plan_trials(struct survey_ladder *ladder)
 	bool is_witness = survey->far == SURVEY_FAR_WITNESS;
 	if (asked[SURVEY_life] && !survey->closes_itself)
 		add_trial(ladder, LADDER_ACTIVE, 0);
-	if (asked[SURVEY_keepalive])
+	if (asked[SURVEY_keepalive] && !survey->closes_itself)
 		add_trial(ladder, LADDER_KEPT_BY_CLIENT, ladder->top_s);
 	if (asked[SURVEY_keepalive] && is_witness)
 		add_trial(ladder, LADDER_KEPT_BY_SERVER, ladder->top_s);

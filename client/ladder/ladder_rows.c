@@ -309,6 +309,10 @@ conclude_keepalive(struct survey *survey, bool ends_idle)
 	else if (lost == 0)
 		survey_conclude(result, SURVEY_keepalive, "honoured", SURVEY_SEEN,
 		    "every %.3g s keeps the connection%s", interval_s, heard);
+	else if (!ends_idle)
+		survey_conclude(result, SURVEY_keepalive, "unclear", SURVEY_SEEN,
+		    "a connection with one every %.3g s ended; without, none was seen to end",
+		    interval_s);
 	else if (kept == 0)
 		survey_conclude(result, SURVEY_keepalive, "no help", SURVEY_SEEN,
 		    "every %.3g s does not help%s", interval_s, heard);
@@ -317,7 +321,7 @@ conclude_keepalive(struct survey *survey, bool ends_idle)
 		    "every %.3g s: from the client %s, from the server %s", interval_s,
 		    is_kept(client) ? "kept" : "lost",
 		    is_kept(server) ? "kept" : "lost");
-	if (kept == 0)
+	if (kept == 0 && ends_idle)
 		survey_mark(result, SURVEY_keepalive,
 		    "TCP keepalives do not prevent the end of an idle connection: only messages do (a proxy counts bytes). Usual remedy: messages of the application, or a longer timeout there");
 }

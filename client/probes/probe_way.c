@@ -152,7 +152,7 @@ conclude_reach(struct survey *survey, struct reach *reach, uint32_t tried)
 	} else if (reach->answered > 0 && first_ms > answer_ms + SECOND_LEG_MS &&
 	    first_ms > 1.3 * answer_ms) {
 		snprintf(tcp, sizeof(tcp),
-		    "; the first answer took %.3g ms: likely a second leg",
+		    "; the first answer took %.3g ms longer: likely a second leg",
 		    first_ms - answer_ms);
 	}
 	row->seen = (uint32_t)reach->answered;
@@ -161,8 +161,8 @@ conclude_reach(struct survey *survey, struct reach *reach, uint32_t tried)
 	    reach->answered == tried  ? "yes"
 		: reach->answered > 0 ? "some"
 				      : "no",
-	    SURVEY_SEEN, "%zu of %u; connect %.3g ms, answer %.3g%s", reach->answered,
-	    tried, connect_ms, answer_ms, tcp);
+	    SURVEY_SEEN, "%zu of %u; connect %.3g ms, answer %.3g ms%s",
+	    reach->answered, tried, connect_ms, answer_ms, tcp);
 	if (reach->answered == 0)
 		snprintf(row->text, sizeof(row->text),
 		    "%zu of %u connected, none was answered; connect %.3g ms",

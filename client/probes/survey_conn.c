@@ -86,8 +86,13 @@ set_options(int fd, const struct survey_open *open)
 		    sizeof(open->receive_buffer));
 	if (open->from == NULL)
 		return 0;
-	if (address_port(open->from) == 0)
-		return connect_bind_source(fd, open->from);
+	if (address_port(open->from) == 0) {
+		if (connect_bind_source(fd, open->from) == 0)
+			return 0;
+		/* Not a lack of ports: connect(2) chooses the port. */
+		errno = errno == EADDRNOTAVAIL ? ENODEV : errno;
+		return -1;
+	}
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	return bind(
 	    fd, (const struct sockaddr *)&open->from->storage, open->from->length);

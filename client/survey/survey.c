@@ -133,7 +133,7 @@ static bool
 needs_open_connections(enum survey_row_id row)
 {
 	return row == SURVEY_concurrent || row == SURVEY_by_source ||
-	    row == SURVEY_life;
+	    row == SURVEY_life || row == SURVEY_keepalive;
 }
 
 /* Why the far end cannot answer this question; NULL if it can. */

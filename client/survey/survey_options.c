@@ -33,8 +33,8 @@ static const struct option_row rows[] = {
 	    .help = "new connections at once, to look for a limit (50)" },
 	{ "limits", 0, "on|off", OPTION_TEXT, AT(limits_text),
 	    .help = "look for limits of connections (on)" },
-	{ "load", 0, "T", OPTION_DURATION, AT(load_ns), .min = NS_PER_S / 2,
-	    .help = "send bytes at full speed for T in each direction (off)" },
+	{ "load", 0, "T", OPTION_DURATION, AT(load_ns), .min = NS_PER_S / 2, .implied = "3s",
+	    .help = "send bytes at full speed for T (3s) in each direction (off)" },
 	{ "repeat", 0, "N", OPTION_COUNT32, AT(repeat), .min = 1, .max = SURVEY_REPEAT_MAX,
 	    .help = "of each fast probe (3)" },
 

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 /* cmocka needs those above */
 #include <cmocka.h>
 
@@ -96,6 +97,34 @@ the_announced_connections_are_those_of_the_probes_asked(void **state)
 	assert_int_equal(survey_rate_connections(&plan), 0);
 }
 
+/* Without a connection that ended idle, nothing shows that keepalives do not help. */
+static void
+a_connection_that_ends_in_spite_of_keepalives_is_judged_by_those_without(void **state)
+{
+	(void)state;
+	struct survey_plan plan = plan_of(12, 0, 128);
+	static struct survey_ladder ladder;
+	static struct survey_result result;
+	struct survey survey = { .plan = &plan, .result = &result, .ladder = &ladder };
+	const struct survey_row *row = &result.rows[SURVEY_keepalive];
+	ladder.keepalive_ns = NS_PER_S;
+	ladder.top_s = 7;
+	ladder.trial_count = 2;
+	ladder.trials[0] = (struct ladder_trial){ .kind = LADDER_KEPT_BY_CLIENT,
+		.result = { .planned_s = 7, .idle_s = 5, .fate = BRACKET_FIN } };
+	ladder.trials[1] = (struct ladder_trial){ .kind = LADDER_CLIENT_FIRST,
+		.result = { .planned_s = 7, .idle_s = 7, .fate = BRACKET_ALIVE } };
+	ladder_conclude(&survey);
+	assert_non_null(strstr(row->text, "without, none was seen to end"));
+	assert_string_equal(row->mark, "");
+	ladder.trials[1].result.idle_s = 5;
+	ladder.trials[1].result.fate = BRACKET_FIN;
+	memset(&result, 0, sizeof(result));
+	ladder_conclude(&survey);
+	assert_string_equal(row->text, "every 1 s does not help");
+	assert_string_not_equal(row->mark, "");
+}
+
 int
 main(void)
 {
@@ -104,6 +133,8 @@ main(void)
 		cmocka_unit_test(two_minutes_have_the_rungs_around_known_timeouts),
 		cmocka_unit_test(the_top_ends_before_the_survey),
 		cmocka_unit_test(the_ladder_leaves_room_for_the_other_probes),
+		cmocka_unit_test(
+		    a_connection_that_ends_in_spite_of_keepalives_is_judged_by_those_without),
 		cmocka_unit_test(
 		    the_announced_connections_are_those_of_the_probes_asked),
 	};
