@@ -136,9 +136,15 @@ load_ca_file(struct tls_context *context, SSL_CTX *ssl, const char *path, char *
 {
 	char tail[PRINTABLE_TAIL_MAX], about[160];
 	printable_tail(path, tail, sizeof(tail));
-	if (access(path, R_OK) < 0)
-		return set_error(error, "cannot read CA file %s (%s): %s", tail,
-		    tls_file_describe(path, about, sizeof(about)), strerror(errno));
+	if (access(path, R_OK) < 0) {
+		int saved = errno;
+		return saved == EACCES
+		    ? set_error(error, "cannot read CA file %s (%s): %s", tail,
+			  tls_file_describe(path, about, sizeof(about)),
+			  strerror(saved))
+		    : set_error(
+			  error, "cannot read CA file %s: %s", tail, strerror(saved));
+	}
 	if (SSL_CTX_load_verify_file(ssl, path) != 1)
 		return set_error(error,
 		    "found no certificate in CA file %s, expected PEM "

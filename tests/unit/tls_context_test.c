@@ -203,7 +203,7 @@ test_settings_that_cannot_be_are_refused(void **state)
 	s.ca = tls_path("text");
 	refused(true, &s, "found no certificate in CA file", "/text");
 	s.ca = tls_path("missing");
-	refused(true, &s, "cannot read CA file", "No such file");
+	refused(true, &s, "cannot read CA file", "/missing: No such file");
 	s = (struct tls_settings){ .verify = TLS_VERIFY_REQUIRE,
 		.ca = tls_path("text") };
 	refused(false, &s, "found no certificate in CA file", "/text");
