@@ -83,6 +83,9 @@ failed_because() # PATTERN
 	result_matches "r['plan']['tls_insecure']"
 	"$YODEL" compare result.json result.json >compared
 	grep -q 'base run 1 accepted any certificate' compared
+	jq '.plan.tls = false | .plan.tls_insecure = false | .plan.tls_verification = ""' result.json >plain.json
+	"$YODEL" compare plain.json result.json >compared
+	grep -qF 'plans differ in tls_verification: base none, new nothing (--tls-insecure)' compared
 	"$YODEL" merge -q -o merged.json result.json
 	"$YODEL" report merged.json >merged.html
 	grep -q 'NOT VERIFIED' merged.html

@@ -60,9 +60,11 @@ static const char *
 value_of(
     const struct json_record_field *field, const struct result_plan *plan, char *buffer)
 {
+	const char *text;
 	switch (field->kind) {
 	case JSON_RECORD_TEXT:
-		return *JSON_RECORD_AT(field, plan, char *const);
+		text = *JSON_RECORD_AT(field, plan, char *const);
+		return text != NULL && text[0] != '\0' ? text : "none";
 	case JSON_RECORD_REAL:
 		snprintf(buffer, 64, "%g", *JSON_RECORD_AT(field, plan, const double));
 		return buffer;
