@@ -168,13 +168,13 @@ tls_session_is_valid(const struct tls_session *session)
 		   session->version == TLS_VERSION_1_3) &&
 	    session->aead < TLS_AEADS &&
 	    session->hash_bytes == hash_bytes[session->aead] &&
-	    /* A message has bytes left once its header is complete, not before. */
-	    (session->message_header_bytes < sizeof(session->message_header)
-		    ? session->message_left == 0
-		    : session->message_header_bytes ==
-			    sizeof(session->message_header) &&
-			session->message_left > 0 &&
-			session->message_left < UINT32_C(1) << 24);
+	    session->message_header_bytes <= sizeof(session->message_header) &&
+	    session->message_left < UINT32_C(1) << 24 &&
+	    /* A message has bytes left once its header is complete, not before; one
+	     * that was refused ended the session. */
+	    (session->has_ended ||
+		(session->message_header_bytes == sizeof(session->message_header)) ==
+		    (session->message_left > 0));
 }
 
 void

@@ -682,6 +682,9 @@ test_a_session_from_elsewhere_is_checked(void **state)
 		bad = server;
 		bad.message_header_bytes = 4;
 		assert_false(tls_session_is_valid(&bad));
+		bad.has_ended = true; /* by a message that was refused */
+		assert_true(tls_session_is_valid(&bad));
+		bad.has_ended = false;
 		bad.message_left = 1;
 		assert_true(tls_session_is_valid(&bad));
 		bad.message_header_bytes = 3;
