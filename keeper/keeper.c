@@ -99,30 +99,6 @@ is_batch_received(int fd, uint32_t batch)
 	}
 }
 
-/* Ends the transfers of the dead worker: of each batch exactly one side keeps the
- * connections. */
-static struct kept_circumstances
-end_transfers(const struct crash_record *record)
-{
-	struct kept_circumstances how = { .is_sent = false };
-	if (record->sending.fd_plus_one > 0) {
-		int sending_fd = record->sending.fd_plus_one - 1;
-		bool is_recorded = record->sending.batch != 0 &&
-		    record->sending.accepted == record->sending.batch;
-		bool is_found = keeper_send_withdraw(sending_fd, record->sending.batch);
-		how.is_sent = is_recorded || is_found;
-		close(sending_fd);
-	}
-	if (record->answering.fd_plus_one > 0)
-		how.is_received = is_batch_received(
-		    record->answering.fd_plus_one - 1, record->answering.batch);
-	for (int i = 0; i < CRASH_RECORD_RECEIVERS; i++) {
-		if (record->receiver_fds_plus_one[i] > 0)
-			close(record->receiver_fds_plus_one[i] - 1);
-	}
-	return how;
-}
-
 static void
 report(int channel_fd, enum channel_verb verb, uint32_t argument, uint64_t value)
 {
@@ -133,6 +109,43 @@ report(int channel_fd, enum channel_verb verb, uint32_t argument, uint64_t value
 		log_debug("[control_message_failed verb] "
 			  "cannot send control message %u to the master",
 		    verb);
+}
+
+/* The master waits for this number: it is the only one if the receiver has died, too.
+ */
+static void
+report_sent(int channel_fd, const struct crash_record *record, bool is_sent)
+{
+	uint32_t slot = record->sending.batch % 2;
+	report(channel_fd, CHANNEL_SENT, record->sending.transfer,
+	    (is_sent ? record->sending.moved[slot].with
+		     : record->sending.moved[slot].before) &
+		~(CHANNEL_SENT_FULL | CHANNEL_SENT_UNSERVED));
+}
+
+/* Ends the transfers of the dead worker: of each batch exactly one side keeps the
+ * connections. */
+static struct kept_circumstances
+end_transfers(const struct crash_record *record, int channel_fd)
+{
+	struct kept_circumstances how = { .is_sent = false };
+	if (record->sending.fd_plus_one > 0) {
+		int sending_fd = record->sending.fd_plus_one - 1;
+		bool is_recorded = record->sending.batch != 0 &&
+		    record->sending.accepted == record->sending.batch;
+		how.is_sent = keeper_send_withdraw(
+		    sending_fd, record->sending.batch, is_recorded);
+		report_sent(channel_fd, record, how.is_sent);
+		close(sending_fd);
+	}
+	if (record->answering.fd_plus_one > 0)
+		how.is_received = is_batch_received(
+		    record->answering.fd_plus_one - 1, record->answering.batch);
+	for (int i = 0; i < CRASH_RECORD_RECEIVERS; i++) {
+		if (record->receiver_fds_plus_one[i] > 0)
+			close(record->receiver_fds_plus_one[i] - 1);
+	}
+	return how;
 }
 
 static void
@@ -159,8 +172,10 @@ on_message(struct kept *kept, const struct channel_message *message, int descrip
 	int channel_fd = kept->args->channel_fd;
 	switch ((enum channel_verb)message->verb) {
 	case CHANNEL_SEND_CONNECTIONS:
-		if ((message->value & CHANNEL_SEND_KEPT) == 0)
+		if ((message->value & CHANNEL_SEND_KEPT) == 0) {
+			report(channel_fd, CHANNEL_SENT, message->argument, 0);
 			break;
+		}
 		report(channel_fd, CHANNEL_SENT, message->argument,
 		    descriptor < 0 ? CHANNEL_SENT_FULL : keeper_send(kept, descriptor));
 		return;
@@ -224,7 +239,7 @@ recover(const struct worker_args *args, const struct crash_region *region,
 	static struct kept kept;
 	uint64_t start_ns = clock_now_ns();
 	close_listening(args);
-	struct kept_circumstances how = end_transfers(region->record);
+	struct kept_circumstances how = end_transfers(region->record, args->channel_fd);
 	how.lacks_memory = lacks_memory != 0;
 	if (kept_start(&kept, args, region, &how) < 0) {
 		log_error("[recovery_failed] cannot recover the connections");

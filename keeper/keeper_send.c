@@ -316,10 +316,10 @@ keeper_send(struct kept *kept, int fd)
 }
 
 bool
-keeper_send_withdraw(int fd, uint32_t batch)
+keeper_send_withdraw(int fd, uint32_t batch, bool is_recorded)
 {
 	struct transfer_note note;
-	bool is_accepted = false;
+	bool is_accepted = is_recorded;
 	(void)send_note(fd, TRANSFER_END, 0);
 	(void)shutdown(fd, SHUT_RD);
 	while (receive_note(fd, &note) > 0) {

@@ -15,9 +15,10 @@
  * may take them, CHANNEL_SENT_UNSERVED if only one with the same listeners can. */
 uint64_t keeper_send(struct kept *kept, int fd);
 
-/* Asks the receiver of a batch whether it has accepted it, so that exactly one of the
- * two owns the connections: for a worker that died while it sent them. fd is still the
- * caller's. */
-bool keeper_send_withdraw(int fd, uint32_t batch);
+/* Ends the transfer of a worker that died as its sender. True if the receiver owns the
+ * batch: the worker has recorded ACCEPTED, or it can be received now. Then COMMITTED
+ * follows, because the receiver may have died as well, and its keeper may be waiting
+ * for that. fd is still the caller's. */
+bool keeper_send_withdraw(int fd, uint32_t batch, bool is_recorded);
 
 #endif

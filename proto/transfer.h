@@ -26,7 +26,7 @@
  * ACCEPTED carries the number of its batch, counted by both sides, because a keeper
  * that does not know whether its dead worker has sent it sends it again; the sender
  * ignores one of another batch. A sender that finds ACCEPTED after END sends COMMITTED
- * too.
+ * too; so does a keeper whose dead worker had received ACCEPTED, perhaps once more.
  *
  * 4. A sender that must stop with a batch in flight (a deadline, an exit) sends END and
  *    then shuts its receiving side down: either ACCEPTED was sent before that, or it

@@ -142,6 +142,11 @@ is_traced() # PID
 	! grep -q '^TracerPid:[[:space:]]0$' "/proc/$1/status" 2>/dev/null
 }
 
+worker_of_slot() # SLOT
+{
+	"$BUILD/yodelctl" -s admin_socket workers | awk -v slot="$1" '$1 == slot { print $2 }'
+}
+
 # moves_while_killed ROLE CALL WHEN NUMBER - moves half of the connections from worker 0 to worker
 # 1, of which the sender or receiver is killed at that call.
 moves_while_killed()
@@ -150,8 +155,7 @@ moves_while_killed()
 	"$BUILD/yodelctl" -s admin_socket scale 1 >>moves.log
 	"$BUILD/yodelctl" -s admin_socket scale 2 >>moves.log
 	wait_until serves_with 2
-	worker=$("$BUILD/yodelctl" -s admin_socket workers | awk -v role="$1" \
-		'$1 == (role == "sender" ? 0 : 1) { print $2 }')
+	worker=$(worker_of_slot "$([ "$1" = sender ] && echo 0 || echo 1)")
 	spawn tracer timeout 30 "$BUILD/tests/kill_at_call" "$worker" "$2" "$3" "$4"
 	wait_until is_traced "$worker"
 	"$BUILD/yodelctl" -s admin_socket rebalance >>moves.log || :
@@ -179,6 +183,57 @@ moves_while_killed()
 			false
 		}
 	done < <(printf '%s\n' "${cells[@]}" | some_of 3)
+	end_load echo
+	never_reconnected echo.json
+}
+
+# move_dies_at_both_ends SENDER_CALL RECEIVER_CALL - as above; both workers are killed, each at its
+# call: "CALL WHEN NUMBER". The keepers settle the transfer between them.
+move_dies_at_both_ends()
+{
+	local sender receiver worker
+	"$BUILD/yodelctl" -s admin_socket scale 1 >>moves.log
+	"$BUILD/yodelctl" -s admin_socket scale 2 >>moves.log
+	wait_until serves_with 2
+	sender=$(worker_of_slot 0) receiver=$(worker_of_slot 1)
+	# shellcheck disable=SC2086 # three arguments
+	spawn sender_tracer timeout 30 "$BUILD/tests/kill_at_call" "$sender" $1
+	# shellcheck disable=SC2086 # three arguments
+	spawn receiver_tracer timeout 30 "$BUILD/tests/kill_at_call" "$receiver" $2
+	wait_until is_traced "$sender"
+	wait_until is_traced "$receiver"
+	"$BUILD/yodelctl" -s admin_socket rebalance >>moves.log || :
+	for worker in "$sender" "$receiver"; do
+		wait_until has_ended "$worker"
+		wait_until logged "pid $worker\): killed by SIGKILL: [0-9]+ connections? recovered in [0-9]+ ms( by pid [0-9]+)?, 0 lost$"
+	done
+	wait_until serves_with 2
+}
+
+# In each pair the receiver has the batch, and the sender dies before, while or after it counts it;
+# after two pairs in another program.
+@test "both workers of a transfer killed at any packet after the batch lose no connection" {
+	needs root
+	start_server '"workers": 2'
+	start_load echo --no-reconnect -c 50 --size 1:3000 -R 2k "127.0.0.1:$PORT"
+	local pairs=() sender receiver count=0
+	for sender in 'recvmsg before 4' 'recvmsg after 4' 'sendmsg before 3' 'sendmsg after 3'; do
+		for receiver in 'sendmsg before 2' 'sendmsg after 2' 'recvmsg before 5' 'recvmsg after 5'; do
+			pairs+=("$sender,$receiver")
+		done
+	done
+	while IFS=, read -r sender receiver; do
+		if [ $((count += 1)) = 3 ]; then
+			kill -USR2 "$YODELD_PID"
+			wait_until logged 'upgrade: generation [0-9]+ serves'
+			wait_until serves_with 2
+		fi
+		move_dies_at_both_ends "$sender" "$receiver" &&
+			totals 'closed["worker_lost"] == 0 and t["connections_accepted"] == 50' || {
+			echo "sender: $sender, receiver: $receiver" >&2
+			false
+		}
+	done < <(printf '%s\n' "${pairs[@]}" | some_of 4)
 	end_load echo
 	never_reconnected echo.json
 }

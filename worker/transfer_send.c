@@ -286,10 +286,11 @@ finish(struct sender *sender, bool receiver_is_alive)
 		connection_pool_for_each(&worker->connections, continue_one, NULL);
 	event_del(&sender->event);
 	event_del(&sender->retry);
-	worker->record->sending.fd_plus_one = 0;
-	close(sender->fd);
+	/* A death in between makes the keeper report the same number again. */
 	worker_report(worker, CHANNEL_SENT, sender->id,
 	    sender->moved | (is_full ? CHANNEL_SENT_FULL : 0));
+	worker->record->sending.fd_plus_one = 0;
+	close(sender->fd);
 	free(sender);
 }
 
@@ -330,6 +331,18 @@ on_send_failed(struct sender *sender)
 }
 
 static void
+record_batch(struct sender *sender)
+{
+	struct crash_record *record = sender->worker->record;
+	uint32_t batch = ++sender->batch;
+	record->sending.moved[batch % 2].before = sender->moved;
+	record->sending.moved[batch % 2].with = sender->moved + sender->in_flight_count;
+	CRASH_RECORD_BARRIER();
+	record->sending.batch = batch;
+	CRASH_RECORD_BARRIER();
+}
+
+static void
 send_batch(struct sender *sender)
 {
 	struct worker *worker = sender->worker;
@@ -345,8 +358,7 @@ send_batch(struct sender *sender)
 			end(sender);
 		return;
 	}
-	worker->record->sending.batch = ++sender->batch;
-	CRASH_RECORD_BARRIER();
+	record_batch(sender);
 	for (uint32_t i = 0; i < sender->in_flight_count; i++)
 		connection_freeze(sender->in_flight[i]);
 	open_count_store(&own_open(sender)->sent,
@@ -470,6 +482,8 @@ transfer_send_start(struct worker *worker, int fd, uint32_t id, uint64_t selecti
 	sender->only_movable = (selection & CHANNEL_SEND_MOVABLE_ONLY) != 0;
 	worker->transfers.sender = sender;
 	worker->record->sending.batch = worker->record->sending.accepted = 0;
+	worker->record->sending.transfer = id;
+	memset(worker->record->sending.moved, 0, sizeof(worker->record->sending.moved));
 	CRASH_RECORD_BARRIER();
 	worker->record->sending.fd_plus_one = fd + 1;
 	if (sender->limit == 0)

@@ -10,12 +10,21 @@
 #include "proto/channel.h"
 #include "master/workers/process.h"
 
+/* Connections that the ledger block of a process that has exited counts as moved out,
+ * without those of its other transfers. */
 static uint64_t
-ledger_moved_out(const struct process *process)
+unreported_moved_out(const struct process *process)
 {
 	struct ledger_totals totals = { 0 };
 	ledger_add_worker(&totals, process->table->ledger, process->ledger_entry);
-	return totals.counters[LEDGER_CONNECTIONS_MOVED_OUT];
+	uint64_t moved_out = totals.counters[LEDGER_CONNECTIONS_MOVED_OUT];
+	uint64_t reported = process->moved_out;
+	for (const struct transfer *t = process->table->transfers; t != NULL;
+	     t = t->next) {
+		if (t->sender == process && t->has_sent)
+			reported += t->sent;
+	}
+	return moved_out > reported ? moved_out - reported : 0;
 }
 
 /* Two correct workers report the same number; of two numbers the larger one is wrong. A
@@ -34,8 +43,7 @@ moved_connections(const struct transfer *transfer)
 	else if (transfer->has_sent)
 		moved = transfer->sent;
 	else
-		moved =
-		    ledger_moved_out(transfer->sender) - transfer->sender->moved_out;
+		moved = unreported_moved_out(transfer->sender);
 	if (selected != 0 && selected < max)
 		max = selected;
 	return moved < max ? moved : max;
@@ -62,9 +70,11 @@ has_lost_receiver(const struct transfer *transfer)
 static bool
 is_settled(const struct transfer *transfer)
 {
-	return (transfer->has_sent || transfer->has_sender_died ||
-		   transfer->sender->state == PROCESS_EXITED) &&
-	    (transfer->has_received || has_lost_receiver(transfer));
+	bool has_sender_ended =
+	    transfer->has_sent || transfer->sender->state == PROCESS_EXITED;
+	if (transfer->has_received)
+		return has_sender_ended || transfer->has_sender_died;
+	return has_sender_ended && has_lost_receiver(transfer);
 }
 
 void

@@ -2,9 +2,16 @@
  * transfers.h - transfers of open connections between two workers (proto/transfer.h),
  * and their accounting: the ledger adds up, whichever worker dies.
  *
- * Both workers report at the end how many connections moved. If one died first, the
- * other one's number counts; if both did, the sender's ledger block. A process that has
- * exited is released when its transfers are settled.
+ * Both workers report at the end how many connections moved. The keeper of a dead
+ * sender reports for it, once it knows whether the last batch was accepted; that of a
+ * dead receiver does not.
+ *
+ * Invariant: a transfer is settled by the number of a process that knows the fate of
+ * its last batch. So if the receiver has died, the transfer waits for the number of the
+ * sender or its keeper; only if both have exited without one, the sender's ledger block
+ * counts.
+ *
+ * A process that has exited is released when its transfers are settled.
  */
 #ifndef MASTER_WORKERS_TRANSFERS_H
 #define MASTER_WORKERS_TRANSFERS_H
@@ -31,7 +38,8 @@ bool transfers_on_end(const struct process *process, const struct transfer_end *
 /* Removes one finished transfer from the table, and adds it to the counts of its
  * processes. False if none has finished. The caller then releases processes. */
 bool transfers_settle_next(struct worker_table *table, struct transfer_result *ret);
-/* The process has died: its keeper ends its part of all transfers without a report. */
+/* The process has died: its keeper ends its part of all transfers, and reports what it
+ * has sent. */
 void transfers_on_death(const struct process *process);
 /* Releases a process that has exited and has no transfer left. */
 void transfers_release(struct process *process);

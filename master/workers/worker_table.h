@@ -133,7 +133,7 @@ struct transfer {
 	struct process *sender, *receiver;
 	uint64_t selection; /* value of CHANNEL_SEND_CONNECTIONS; 0: all connections */
 	bool has_sent, has_received, is_full, is_unserved;
-	bool has_sender_died, has_receiver_died; /* and its keeper has ended its part */
+	bool has_sender_died, has_receiver_died; /* its keeper ends its part */
 	uint64_t sent, received;                 /* connections */
 };
 

@@ -190,6 +190,83 @@ test_the_sender_count_decides_when_both_crash(void **state)
 	assert_lost(fixture, HELD - 3, 3);
 }
 
+/* The worker has died; its keeper takes its place. */
+static void
+replace_by_keeper(struct process *process)
+{
+	process->is_recovering = true;
+	transfers_on_death(process);
+	settle(process->table);
+}
+
+/* The sender died before it counted the batch, and the receiver after it accepted that:
+ * neither ledger block has it. */
+static void
+test_waits_for_the_keeper_of_the_sender_when_both_die(void **state)
+{
+	struct fixture *fixture = *state;
+	for (int i = 0; i < 2; i++) {
+		replace_by_keeper(i == 0 ? fixture->sender : fixture->receiver);
+		assert_non_null(fixture->table->transfers);
+	}
+	end_transfer(fixture->sender, true, 1, 4);
+	assert_null(fixture->table->transfers);
+	assert_int_equal(fixture->receiver->moved_in, 4);
+	/* A report that the worker had sent already is ignored. */
+	end_transfer(fixture->sender, true, 1, 4);
+	assert_int_equal(fixture->sender->moved_out, 4);
+	kill_worker(fixture->receiver);
+	kill_worker(fixture->sender);
+	assert_lost(fixture, HELD - 4, 4);
+}
+
+static void
+test_the_keeper_of_the_receiver_may_exit_before_that_of_the_sender_reports(void **state)
+{
+	struct fixture *fixture = *state;
+	replace_by_keeper(fixture->receiver);
+	replace_by_keeper(fixture->sender);
+	kill_worker(fixture->receiver);
+	assert_non_null(fixture->table->transfers);
+	end_transfer(fixture->sender, true, 1, 4);
+	assert_int_equal(fixture->sender->moved_out, 4);
+	kill_worker(fixture->sender);
+	assert_lost(fixture, HELD - 4, 4);
+}
+
+static void
+test_a_living_receiver_needs_no_report_of_the_keeper(void **state)
+{
+	struct fixture *fixture = *state;
+	replace_by_keeper(fixture->sender);
+	end_transfer(fixture->receiver, false, 1, 4);
+	assert_null(fixture->table->transfers);
+	end_transfer(fixture->sender, true, 1, 4);
+	kill_worker(fixture->sender);
+	kill_worker(fixture->receiver);
+	assert_lost(fixture, HELD - 4, 4);
+}
+
+/* The block of the sender counts the connections of both its transfers. */
+static void
+test_the_sender_block_counts_no_reported_transfer_twice(void **state)
+{
+	struct fixture *fixture = *state;
+	replace_by_keeper(fixture->sender);
+	replace_by_keeper(fixture->receiver);
+	fixture->receiver->state = PROCESS_EXITED;
+	struct ledger_block *block;
+	close(fixture->worker_ends[1]);
+	struct process *other = add_worker(fixture, 1, &block);
+	transfers_start(fixture->sender, other);
+	ledger_count(fixture->sender_block, LEDGER_CONNECTIONS_MOVED_OUT, 3 + 5);
+	end_transfer(fixture->sender, true, 2, 5);
+	kill_worker(fixture->sender);
+	end_transfer(other, false, 2, 5);
+	kill_worker(other);
+	assert_lost(fixture, HELD - 8, 8);
+}
+
 static void
 test_two_transfers_of_one_sender_are_separate(void **state)
 {
@@ -270,6 +347,11 @@ main(void)
 		TEST(test_a_sender_crash_before_counting_loses_no_accepted_connection),
 		TEST(test_a_receiver_crash_before_counting_loses_its_connections),
 		TEST(test_the_sender_count_decides_when_both_crash),
+		TEST(test_waits_for_the_keeper_of_the_sender_when_both_die),
+		TEST(
+		    test_the_keeper_of_the_receiver_may_exit_before_that_of_the_sender_reports),
+		TEST(test_a_living_receiver_needs_no_report_of_the_keeper),
+		TEST(test_the_sender_block_counts_no_reported_transfer_twice),
 		TEST(test_two_transfers_of_one_sender_are_separate),
 		TEST(test_retries_a_transfer_after_running_out_of_descriptors),
 		TEST(test_a_transfer_that_moved_nothing_lets_the_sender_drain),

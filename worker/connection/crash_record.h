@@ -105,6 +105,13 @@ struct crash_record {
 		int fd_plus_one; /* 0: sends to no other worker */
 		uint32_t batch;  /* number of the batch in flight: frozen connections */
 		uint32_t accepted; /* number of the last batch that was accepted */
+		uint32_t transfer; /* its number */
+		/* Connections that the transfer has moved before a batch, and with it;
+		 * by the number of the batch, modulo 2: those of the batch before stay
+		 * until `batch` is stored. */
+		struct {
+			uint64_t before, with;
+		} moved[2];
 	} sending;
 	int receiver_fds_plus_one[CRASH_RECORD_RECEIVERS];
 	struct {
