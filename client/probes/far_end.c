@@ -32,6 +32,18 @@ far_end_target(const struct survey *survey)
 	};
 }
 
+/* The next line, at most until then: a peer that never stops talking must not keep the
+ * survey beyond its end. */
+static bool
+wait_line_until(struct survey *survey, struct survey_conn *conn, char *line,
+    size_t size, uint64_t until_ns)
+{
+	struct survey_loop *loop = &survey->loop;
+	loop->now_ns = clock_now_ns();
+	return !survey_loop_is_over(loop) && loop->now_ns < until_ns &&
+	    survey_conn_wait_line(loop, conn, line, size, until_ns - loop->now_ns);
+}
+
 /* A reload or another process of the same name between two greetings. */
 static void
 check_generation(struct survey *survey, const struct witness_view *view)
@@ -58,9 +70,10 @@ far_end_greet(
 	if (survey->greets_when_asked &&
 	    !far_end_command(survey, conn, WITNESS_INFO, 0, 0))
 		return false;
+	uint64_t until_ns =
+	    clock_now_ns() + far_end_patience(survey) + survey->greeting_ns;
 	do {
-		if (!survey_conn_wait_line(&survey->loop, conn, line, sizeof(line),
-			far_end_patience(survey) + survey->greeting_ns))
+		if (!wait_line_until(survey, conn, line, sizeof(line), until_ns))
 			return false;
 	} while (!witness_greeting_read(line, strlen(line), &view));
 	witness_id_format(&view.greeting.id, conn->id);
@@ -107,8 +120,8 @@ far_end_answer(struct survey *survey, struct survey_conn *conn, uint64_t timeout
     struct witness_answer *ret)
 {
 	char line[WITNESS_ANSWER_MAX];
-	while (survey_conn_wait_line(
-	    &survey->loop, conn, line, sizeof(line), timeout_ns)) {
+	uint64_t until_ns = clock_now_ns() + timeout_ns;
+	while (wait_line_until(survey, conn, line, sizeof(line), until_ns)) {
 		if (witness_answer_read(line, strlen(line), ret))
 			return true;
 	}
@@ -222,6 +235,20 @@ equals_ignoring_case(const struct survey_conn *conn, bool *ret_is_upper)
 	return strncasecmp(got, foreign_line, length) == 0;
 }
 
+/* A witness of a yodeld that is older or newer. */
+static void
+recognise_other_version(struct survey *survey, const char *line)
+{
+	struct survey_result *result = survey->result;
+	uint32_t version = witness_greeting_version(line, strlen(line));
+	if (version == 0)
+		return;
+	survey->far = SURVEY_FAR_GREETS;
+	snprintf(result->server, sizeof(result->server),
+	    "a witness of version %u; this yodel expects %d: update the older program",
+	    version, WITNESS_VERSION);
+}
+
 static void
 recognise_witness(struct survey *survey, struct survey_conn *conn)
 {
@@ -231,9 +258,12 @@ recognise_witness(struct survey *survey, struct survey_conn *conn)
 	/* Bytes of another server stay where they are. */
 	if (buffer_length(conn->input) == 0 ||
 	    conn->input->data[conn->input->start] != '{' ||
-	    !survey_conn_take_line(conn, line, sizeof(line)) ||
-	    !witness_greeting_read(line, strlen(line), &view))
+	    !survey_conn_take_line(conn, line, sizeof(line)))
 		return;
+	if (!witness_greeting_read(line, strlen(line), &view)) {
+		recognise_other_version(survey, line);
+		return;
+	}
 	survey->far = SURVEY_FAR_WITNESS;
 	survey->generation = result->generation = view.generation;
 	result->is_witness = true;

@@ -15,6 +15,9 @@
 #include "client/probes/survey_tls.h"
 
 #define READ_SIZE 65536
+/* Reads of one connection for an event: a peer that sends faster than they are read
+ * must not keep the loop from its timers and from Ctrl-C. */
+#define READS_MAX 64
 /* A handshake that takes longer than this was not answered: the SYN has been repeated
  * at least once. */
 #define UNANSWERED_NS (2 * NS_PER_S)
@@ -248,12 +251,27 @@ keep(struct survey_conn *conn, const uint8_t *data, size_t length)
 		xmalloc_fail();
 }
 
-/* Reads all that is there. */
+/* Lets epoll report again what is there already: its events are edges. */
+static void
+report_again(const struct survey_loop *loop, const struct survey_conn *conn)
+{
+	struct epoll_event event = {
+		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+		.data.u32 = index_of(loop, conn),
+	};
+	(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, conn->stream.fd, &event);
+}
+
+/* Reads what is there, READS_MAX times at most. */
 static void
 receive(struct survey_loop *loop, struct survey_conn *conn)
 {
 	static uint8_t data[READ_SIZE];
-	while (conn->eof_ns == 0 && conn->error_ns == 0) {
+	for (int reads = 0; conn->eof_ns == 0 && conn->error_ns == 0; reads++) {
+		if (reads == READS_MAX) {
+			report_again(loop, conn);
+			return;
+		}
 		ssize_t got = transport_receive(&conn->stream, data, sizeof(data));
 		if (got < 0 && errno == EINTR)
 			continue;

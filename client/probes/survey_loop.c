@@ -4,7 +4,6 @@
 #include <sys/signalfd.h>
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -17,13 +16,13 @@
 
 /* SIGINT and SIGTERM are read from a descriptor from here on. */
 static int
-open_signals(void)
+open_signals(sigset_t *ret_before)
 {
 	sigset_t set;
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigprocmask(SIG_BLOCK, &set, ret_before);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -34,7 +33,6 @@ survey_loop_init(
 	struct epoll_event event = { .events = EPOLLIN, .data.u32 = SIGNAL_INDEX };
 	*loop = (struct survey_loop){
 		.epoll_fd = epoll_create1(EPOLL_CLOEXEC),
-		.signal_fd = open_signals(),
 		.now_ns = clock_now_ns(),
 		.end_ns = end_ns,
 		.conns = xcalloc(capacity, sizeof(loop->conns[0])),
@@ -42,6 +40,7 @@ survey_loop_init(
 		.tokens = SURVEY_PACE_BURST,
 		.left = connections,
 	};
+	loop->signal_fd = open_signals(&loop->signals_before);
 	loop->tokens_ns = loop->now_ns;
 	for (uint32_t i = 0; i < capacity; i++)
 		loop->conns[i].stream.fd = -1;
@@ -50,6 +49,14 @@ survey_loop_init(
 	    epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->signal_fd, &event) < 0)
 		return -1;
 	return 0;
+}
+
+static void
+read_signal(struct survey_loop *loop)
+{
+	struct signalfd_siginfo info;
+	if (read(loop->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		loop->is_interrupted = true;
 }
 
 void
@@ -61,22 +68,19 @@ survey_loop_finish(struct survey_loop *loop)
 	free(loop->conns);
 	if (loop->epoll_fd >= 0)
 		close(loop->epoll_fd);
-	if (loop->signal_fd >= 0)
-		close(loop->signal_fd);
+	if (loop->signal_fd < 0)
+		return;
+	/* One that came late has ended the survey, not the report. */
+	read_signal(loop);
+	read_signal(loop);
+	close(loop->signal_fd);
+	sigprocmask(SIG_SETMASK, &loop->signals_before, NULL);
 }
 
 bool
 survey_loop_has_time(const struct survey_loop *loop, uint64_t ns)
 {
 	return !loop->is_interrupted && loop->now_ns + ns <= loop->end_ns;
-}
-
-static void
-read_signal(struct survey_loop *loop)
-{
-	struct signalfd_siginfo info;
-	if (read(loop->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		loop->is_interrupted = true;
 }
 
 static void

@@ -13,6 +13,7 @@
 #ifndef CLIENT_PROBES_SURVEY_LOOP_H
 #define CLIENT_PROBES_SURVEY_LOOP_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -64,6 +65,7 @@ struct survey_conn {
 
 struct survey_loop {
 	int epoll_fd, signal_fd;
+	sigset_t signals_before; /* the mask that survey_loop_finish() restores */
 	uint64_t now_ns;
 	uint64_t end_ns; /* of the survey */
 	bool is_interrupted;
@@ -88,6 +90,7 @@ struct survey_loop {
 /* The loop and its signals: SIGINT and SIGTERM end every wait. 0, or -1 with errno. */
 int survey_loop_init(struct survey_loop *loop, uint32_t capacity, uint64_t connections,
     uint64_t end_ns) __attribute__((warn_unused_result));
+/* From here on a signal has its usual effect. */
 void survey_loop_finish(struct survey_loop *loop);
 
 /* True when nothing more may begin. */

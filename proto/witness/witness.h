@@ -293,5 +293,8 @@ bool witness_greeting_read(const char *line, size_t length, struct witness_view 
     __attribute__((warn_unused_result));
 bool witness_answer_read(const char *line, size_t length, struct witness_answer *ret)
     __attribute__((warn_unused_result));
+/* The version that a greeting names, also one that is not WITNESS_VERSION; 0: the line
+ * is no greeting. */
+uint32_t witness_greeting_version(const char *line, size_t length);
 
 #endif

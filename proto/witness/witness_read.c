@@ -164,6 +164,15 @@ read_greeting(const json_t *from, struct witness_view *ret)
 	    get_address(socket, "local", &ret->local);
 }
 
+uint32_t
+witness_greeting_version(const char *line, size_t length)
+{
+	json_t *json = json_load_text(line, length, 0, NULL);
+	json_int_t version = json_integer_value(json_object_get(json, "yodel_witness"));
+	json_decref(json);
+	return version > 0 && version <= UINT32_MAX ? (uint32_t)version : 0;
+}
+
 bool
 witness_greeting_read(const char *line, size_t length, struct witness_view *ret)
 {
