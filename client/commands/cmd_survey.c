@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/resources.h"
 #include "lib/units.h"
 #include "lib/xmalloc.h"
 #include "client/commands/commands.h"
@@ -17,6 +19,9 @@
 #include "client/survey/survey_options.h"
 #include "client/survey/survey_text.h"
 #include "client/survey_result/survey_json.h"
+
+/* Of the loop, outputs, streams, and sockets that a probe compares with. */
+#define DESCRIPTORS_RESERVED 32
 
 #define EXIT_NOT_SURVEYED 1
 #define EXIT_WRONG 2
@@ -138,6 +143,23 @@ write_outputs(const struct survey_plan *plan, const struct survey_result *result
 	return status;
 }
 
+/* Without them a limit of this process would look like one of the path. */
+static int
+check_descriptors(const struct survey_plan *plan)
+{
+	uint64_t needed = (uint64_t)plan->connections + DESCRIPTORS_RESERVED;
+	if (resources_descriptor_limit() < needed)
+		(void)resources_raise_descriptor_limit();
+	uint64_t limit = resources_descriptor_limit();
+	if (needed <= limit)
+		return 0;
+	log_errorx("--connections=%u needs %" PRIu64
+		   " descriptors; the limit is %" PRIu64 "; fix: ulimit -Hn %" PRIu64
+		   ", or fewer --connections",
+	    plan->connections, needed, limit, needed);
+	return EX_OSERR;
+}
+
 static bool
 is_stdout(const char *path)
 {
@@ -153,6 +175,8 @@ survey(const struct survey_plan *plan)
 	bool text_is_taken = is_stdout(plan->json) || is_stdout(plan->html);
 	FILE *text = text_is_taken ? stderr : stdout;
 	int status = outputs_check(&outputs);
+	if (status == 0)
+		status = check_descriptors(plan);
 	if (status == 0)
 		status = survey_options_thresholds(plan, &thresholds);
 	if (status == 0)

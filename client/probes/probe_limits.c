@@ -42,6 +42,14 @@ static const char *const over_words[] = { "", "silence", "reset", "mute", "close
 static const char *const over_texts[] = { "", "silence", "a reset",
 	"connected, but nothing answers", "closed without an answer", "" };
 
+/* An error of this host, which says nothing about the path. */
+static bool
+is_of_this_host(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS ||
+	    error == ENOMEM || error == EADDRNOTAVAIL || error == EADDRINUSE;
+}
+
 /* Waits until a connection is served, and says how it was not. */
 static enum over
 wait_served(struct survey *survey, struct survey_conn *conn)
@@ -49,7 +57,7 @@ wait_served(struct survey *survey, struct survey_conn *conn)
 	struct survey_loop *loop = &survey->loop;
 	uint64_t wait_ns = SERVED_WAIT_NS + survey->greeting_ns + 4 * survey->answer_ns;
 	if (!survey_conn_wait(loop, conn, wait_ns)) {
-		if (survey_loop_is_over(loop))
+		if (survey_loop_is_over(loop) || is_of_this_host(conn->error))
 			return OVER_UNKNOWN;
 		return conn->state == SURVEY_CONN_FAILED ? OVER_RESET : OVER_SILENCE;
 	}
@@ -104,6 +112,7 @@ struct concurrent {
 	uint32_t refusals; /* in a row, at the end */
 	uint32_t refused;  /* in all */
 	uint32_t served;   /* at the first refusal, or at the end */
+	uint32_t ended;    /* that were served, and ended before the last was */
 	enum over over;
 };
 
@@ -132,6 +141,8 @@ fill(struct survey *survey, struct concurrent *c, uint32_t most)
 		survey_loop_sleep(&survey->loop, BETWEEN_REFUSALS_NS);
 	}
 	c->refusals = refused;
+	for (uint32_t i = 0; i < c->held_count; i++)
+		c->ended += survey_conn_has_ended(c->held[i]);
 	if (refused < REFUSALS_MAX)
 		c->served = count_served(survey);
 }
@@ -168,6 +179,7 @@ static void
 conclude_concurrent(struct survey *survey, const struct concurrent *c)
 {
 	struct survey_result *result = survey->result;
+	char ended[64] = "";
 	survey_set_number(result, SURVEY_concurrent, "served", c->served);
 	if (c->refusals < REFUSALS_MAX && c->refused >= REFUSALS_MAX) {
 		survey_set_word(result, SURVEY_concurrent, "over", over_words[c->over]);
@@ -177,8 +189,12 @@ conclude_concurrent(struct survey *survey, const struct concurrent *c)
 		return;
 	}
 	if (c->refusals < REFUSALS_MAX) {
+		if (c->ended > 0)
+			snprintf(ended, sizeof(ended),
+			    "; %u more ended while others were opened (see idle)",
+			    c->ended);
 		survey_conclude(result, SURVEY_concurrent, "no limit", SURVEY_BOUNDED,
-		    "no limit to %u at a time", c->served);
+		    "no limit to %u at a time%s", c->served, ended);
 		return;
 	}
 	survey_set_word(result, SURVEY_concurrent, "over", over_words[c->over]);
