@@ -19,8 +19,8 @@ paths()
 		connlimit with=reset per=source | concurrent,by_source
 		haproxy-max | concurrent
 		rate | burst,rate
-		nat idle=4 | $LADDER,source
-		nat-random idle=4 | $LADDER,source
+		nat idle=4 | $LADDER,source,mapping
+		nat-random idle=4 | $LADDER,source,mapping
 		nat-drop idle=4 | $LADDER
 		fw-drop idle=4 | $LADDER
 		fw-reset idle=4 | $LADDER
@@ -49,8 +49,8 @@ paths()
 		lb-rr | source,backends
 		lb-random | backends
 		lb-source | backends
-		nat-pool | source
-		nat-ports | source
+		nat-pool | source,mapping
+		nat-ports | source,mapping
 	END
 }
 
@@ -96,7 +96,7 @@ survey() # "PATH | ROWS"
 	"$LAB" run -t 100 "${settings[@]}" \
 		-s "exec '$YODELD' --listen '*:10000=witness' --set instance=A" \
 		-S "exec '$YODELD' --listen '*:10000=witness' --set instance=B" \
-		"$profile" -- bash -c 'exec "$0" survey "$@" "$PATHLAB_TARGET"' \
+		"$profile" -- bash -c 'exec "$0" survey "$@" "$PATHLAB_TARGET" "$PATHLAB_SECOND"' \
 		"$YODEL" "${arguments[@]}" >"$name.log" 2>&1 || status=$?
 	# 2: the path has changed bytes.
 	case $status in

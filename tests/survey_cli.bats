@@ -113,8 +113,15 @@ refused() # MESSAGE ARG...
 	refused '--threshold: found "perhaps", expected one of no|yes|unknown' --threshold split=perhaps 127.0.0.1:1
 	refused 'found "127.0.0.1:1" twice, expected another second target' 127.0.0.1:1 127.0.0.1:1
 	refused '--source-ip: found "::1", expected an address of the target'"'"'s family' --source-ip ::1 127.0.0.1:1
+	refused '[::1]:1: has no address of the first target'"'"'s family' 127.0.0.1:1 '[::1]:1'
+	refused '--load: found "0s", expected more than 499999.999us' --load=0s 127.0.0.1:1
 	refused '-4 and -6 exclude each other' -4 -6 127.0.0.1:1
 	refused '127.0.0.1:1: has no IPv6 address' -6 127.0.0.1:1
+}
+
+@test "a limit of descriptors of the client is refused, not taken for one of the path" {
+	run -71 bash -c 'ulimit -n 100; exec "$@"' - "$YODEL" survey 127.0.0.1:1
+	[[ $output == *"--connections=128 needs 160 descriptors; the limit is 100; fix: ulimit -Hn 160, or fewer --connections" ]]
 }
 
 @test "without anything that listens it exits with 1 and says why" {
@@ -164,6 +171,15 @@ os.execv(sys.argv[1], sys.argv[1:])' "$YODEL" survey -d 60s --progress always \
 	check_schema survey.json
 	[ "$(of_survey survey.json 's["interrupted"], row("reach")["answer"], row("split")["reason"]')" = "(True, 'yes', 'interrupted')" ]
 	[ "$(of_survey survey.json 's["took_s"] < 30')" = True ]
+}
+
+@test "a witness of another version is named, and asked what any server is asked" {
+	start_witness
+	spawn other python3 "$BATS_TEST_DIRNAME/lib/other_witness.py" "$PORT" 7
+	wait_until grep -q . other.out
+	run -0 "$YODEL" survey -d 4s --only source "127.0.0.1:$(<other.out)"
+	[[ $output == *'is a witness of version 7; this yodel'*'expects 1: update the older program'* ]]
+	[[ $output == *'needs a witness (yodeld: reply "witness"): '* ]]
 }
 
 @test "an echo server is surveyed as far as a client can, with no more connections than announced" {

@@ -11,9 +11,6 @@
 #define OWN_TIMEOUT_SHARE 0.9
 #define LEAST_KEEPALIVES 3 /* to tell whether they are passed on */
 
-#define IDLE_ADVICE                                                                    \
-	"Usual setting: HAProxy \"timeout client\" and \"timeout server\", nginx proxy_timeout, Linux nf_conntrack_tcp_timeout_established, the idle timeout of a cloud balancer or NAT"
-
 /* The trials of one kind, as the row needs them. */
 struct side {
 	struct bracket_trial trials[SURVEY_RUNGS_MAX];
@@ -126,12 +123,26 @@ may_be_own_timeout(const struct survey_result *result, double dead_s)
 	    dead_s > result->witness_idle_s * OWN_TIMEOUT_SHARE;
 }
 
-/* The consequence for an application. */
+/* Where the setting is: in a proxy, or in what only passes segments on. */
+static const char *
+idle_advice(const char *split)
+{
+	if (strcmp(split, "yes") == 0)
+		return "Usual setting: HAProxy \"timeout client\" and \"timeout server\", nginx proxy_timeout, the idle timeout of another proxy";
+	if (strcmp(split, "no") == 0)
+		return "Usual setting: Linux nf_conntrack_tcp_timeout_established, the idle timeout of a firewall, NAT or cloud balancer";
+	return "Usual setting: HAProxy \"timeout client\" and \"timeout server\", nginx proxy_timeout, Linux nf_conntrack_tcp_timeout_established, the idle timeout of a cloud balancer or NAT";
+}
+
+/* The consequence for an application. A proxy that ends a connection violates nothing:
+ * it is one end of it. */
 static void
 mark_idle(struct survey_result *result, const char *word, double dead_s, bool unasked)
 {
 	struct survey_row *row = &result->rows[SURVEY_idle];
-	if (dead_s < RFC_ESTABLISHED_S && !unasked) {
+	const char *split = survey_answer(result, SURVEY_split);
+	const char *advice = idle_advice(split);
+	if (dead_s < RFC_ESTABLISHED_S && (!unasked || strcmp(split, "no") == 0)) {
 		row->norm = "RFC 5382 REQ-5";
 		row->norm_at_least_s = RFC_ESTABLISHED_S;
 	}
@@ -139,15 +150,15 @@ mark_idle(struct survey_result *result, const char *word, double dead_s, bool un
 		return;
 	if (unasked)
 		survey_mark(result, SURVEY_idle,
-		    "An idle connection is ended after %.3g s; a pool finds it closed. " IDLE_ADVICE,
-		    dead_s);
+		    "An idle connection is ended after %.3g s; a pool finds it closed. %s",
+		    dead_s, advice);
 	else if (strcmp(word, "silence") == 0 || strcmp(word, "rst to server") == 0 ||
 	    strcmp(word, "fin to server") == 0)
 		survey_mark(result, SURVEY_idle,
-		    "After it, an application hangs until its own timeout. " IDLE_ADVICE);
+		    "After it, an application hangs until its own timeout. %s", advice);
 	else
 		survey_mark(result, SURVEY_idle,
-		    "After it, the first message is answered by a reset. " IDLE_ADVICE);
+		    "After it, the first message is answered by a reset. %s", advice);
 }
 
 /* The side that dies first speaks for the row. */

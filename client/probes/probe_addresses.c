@@ -12,6 +12,7 @@
 #define SOURCE_COUNT 40
 #define NAMES_MAX 16
 #define MAPPING_COUNT 10
+#define MAPPING_FAILURES_MAX 3 /* in a row, from the start */
 #define REUSE_COUNT 5
 #define PORT_TRIES 20
 
@@ -254,14 +255,22 @@ probe_mapping(struct survey *survey)
 {
 	struct survey_result *result = survey->result;
 	struct survey_row *row = &result->rows[SURVEY_mapping];
-	uint32_t same = 0, tried = 0;
-	for (int i = 0; i < MAPPING_COUNT && !survey_loop_is_over(&survey->loop); i++) {
+	bool is_split = strcmp(survey_answer(result, SURVEY_split), "yes") == 0;
+	uint32_t same = 0, tried = 0, failed = 0;
+	for (int i = 0; i < MAPPING_COUNT && !survey_loop_is_over(&survey->loop) &&
+	     (tried > 0 || failed < MAPPING_FAILURES_MAX);
+	     i++) {
 		int is_same = compare_mappings(survey);
 		tried += is_same >= 0;
+		failed += is_same < 0;
 		same += is_same > 0;
 	}
-	if (tried == 0)
+	if (tried == 0) {
+		if (failed == MAPPING_FAILURES_MAX)
+			survey_not_asked(result, SURVEY_mapping,
+			    "no witness answers at the second target");
 		return;
+	}
 	row->tried = tried;
 	row->seen = same * 2 >= tried ? same : tried - same;
 	if (same * 10 >= tried * 9) {
@@ -272,6 +281,9 @@ probe_mapping(struct survey *survey)
 	survey_conclude(result, SURVEY_mapping, "dependent", SURVEY_SEEN,
 	    "another address or port for the second target, %u of %u", tried - same,
 	    tried);
+	/* A proxy chooses ports of its own for each connection. */
+	if (is_split)
+		return;
 	row->norm = "RFC 5382 REQ-1";
 	survey_mark(result, SURVEY_mapping,
 	    "Applications that announce their own address and port to a third party fail. RFC 5382 REQ-1 demands endpoint-independent mapping. Usual setting: nftables \"random\", \"fully-random\"; symmetric NAT");

@@ -233,10 +233,15 @@ conclude(struct survey *survey, int syn, int back_ttl, const struct routers *rou
 		    text,
 		    server_ttl > 0 ? "SYN, bytes and the server's view agree"
 				   : "bytes come from there too");
+	else if (back < 0 || server_ttl == 0)
+		survey_conclude(result, SURVEY_hops, "differ", SURVEY_SEEN,
+		    "%s; routers passed: %s %d: TTL changed, or another end", text,
+		    back < 0 ? "by the server's view" : "back",
+		    back < 0 ? server : back);
 	else
 		survey_conclude(result, SURVEY_hops, "differ", SURVEY_SEEN,
 		    "%s; routers passed: back %d, by the server's view %d: TTL changed, or another end",
-		    text, back, server_ttl > 0 ? server : -1);
+		    text, back, server);
 }
 
 void

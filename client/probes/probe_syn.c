@@ -216,6 +216,8 @@ conclude(struct survey *survey, const struct syn_pair *pair,
 		add(text, "DSCP %u became %u", sent->dscp, arrived->dscp);
 	if (sent->ece && !arrived->ece)
 		add(text, "ECN request cleared");
+	if (text[0] != '\0' && !sent->ece)
+		add(text, "ECN not asked");
 	if (text[0] == '\0')
 		survey_conclude(result, SURVEY_syn, "as sent", SURVEY_SEEN,
 		    "as sent: MSS %u, options, DSCP %u%s", arrived->mss, arrived->dscp,

@@ -214,9 +214,12 @@ probe_reach(struct survey *survey)
 		reach_once(survey, &reach);
 		tried++;
 		/* Three that fail from the start need no further proof. A slow path
-		 * gets fewer. */
-		if ((tried >= 3 && reach.connected == 0) ||
-		    (tried >= 5 && survey->loop.connect_ns > NS_PER_S / 2))
+		 * gets fewer, so that there is time for other probes. */
+		bool is_slow = survey->loop.connect_ns > NS_PER_S / 2;
+		uint64_t took_ns = survey->loop.now_ns - survey->started_ns;
+		if ((tried >= 3 && reach.connected == 0) || (tried >= 5 && is_slow) ||
+		    (reach.answered > 0 && is_slow &&
+			took_ns > survey->plan->duration_ns / 6))
 			break;
 	}
 	if (reach.connected == 0) {

@@ -89,6 +89,18 @@ survey_list(void)
 
 /* --- budget --- */
 
+/* On a slow path the probes that take samples are content with fewer connections. */
+static uint64_t
+paced_connections(
+    const struct survey *survey, const struct survey_probe *probe, uint32_t repeats)
+{
+	bool is_slow = survey->loop.connect_ns > NS_PER_S / 2;
+	uint64_t count = connections_of(probe, repeats);
+	if (is_slow && probe->row == SURVEY_reach)
+		return 1;
+	return is_slow && probe->row == SURVEY_source ? count / 4 : count;
+}
+
 /* The time that a probe takes on this path: its connections one after another, each
  * with the handshake and answers that were seen. */
 static uint64_t
@@ -98,7 +110,8 @@ cost_ns(const struct survey *survey, const struct survey_probe *probe, uint32_t 
 	    (double)probe->seconds * repeats + (double)probe->seconds_fixed;
 	uint64_t each_ns = NS_PER_S / SURVEY_PACE_PER_S + survey->loop.connect_ns +
 	    2 * survey->answer_ns + survey->greeting_ns;
-	uint64_t paced = probe->is_unpaced ? 1 : connections_of(probe, repeats);
+	uint64_t paced =
+	    probe->is_unpaced ? 1 : paced_connections(survey, probe, repeats);
 	return (uint64_t)(seconds * (double)NS_PER_S) + paced * each_ns;
 }
 

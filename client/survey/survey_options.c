@@ -173,7 +173,8 @@ choose_probes(struct survey_plan *plan)
 
 /* The first address of the wanted family. */
 static int
-resolve(const struct survey_plan *plan, const char *text, struct address *ret)
+resolve(const struct survey_plan *plan, const char *text, bool is_second,
+    struct address *ret)
 {
 	struct address found[ADDRESSES_MAX];
 	char error[256];
@@ -190,12 +191,17 @@ resolve(const struct survey_plan *plan, const char *text, struct address *ret)
 	}
 	for (int i = 0; i < count; i++) {
 		bool v6 = found[i].storage.ss_family == AF_INET6;
-		if ((v6 && plan->ipv4) || (!v6 && plan->ipv6))
+		if (is_second
+			? found[i].storage.ss_family != plan->target.storage.ss_family
+			: (v6 && plan->ipv4) || (!v6 && plan->ipv6))
 			continue;
 		*ret = found[i];
 		return 0;
 	}
-	log_errorx("%s: has no %s address", text, plan->ipv4 ? "IPv4" : "IPv6");
+	if (is_second)
+		log_errorx("%s: has no address of the first target's family", text);
+	else
+		log_errorx("%s: has no %s address", text, plan->ipv4 ? "IPv4" : "IPv6");
 	return EX_USAGE;
 }
 
@@ -232,10 +238,10 @@ resolve_all(struct survey_plan *plan)
 		log_errorx("-4 and -6 exclude each other");
 		return EX_USAGE;
 	}
-	int status = resolve(plan, plan->target_text, &plan->target);
+	int status = resolve(plan, plan->target_text, false, &plan->target);
 	if (status == 0 && plan->second_text != NULL) {
 		plan->has_second = true;
-		status = resolve(plan, plan->second_text, &plan->second);
+		status = resolve(plan, plan->second_text, true, &plan->second);
 	}
 	if (status == 0 && plan->has_second &&
 	    address_equal(&plan->target, &plan->second)) {

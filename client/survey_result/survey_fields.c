@@ -92,7 +92,7 @@ const struct survey_field survey_fields[] = {
 	WORD(backends, "sticky", "connection|address|unknown", "what they were chosen by"),
 	TEXT(backends, "names", "each server with its number of connections"),
 
-	WORD(mapping, "answer", "independent|dependent|unknown", "whether the mapping depends on the target"),
+	WORD(mapping, "answer", "independent|dependent", "whether the mapping depends on the target"),
 
 	WORD(reuse, "answer", "at once|trouble", "whether a source port works again at once"),
 	COUNT(reuse, "failed", "attempts that failed or were slow"),
@@ -139,7 +139,7 @@ const struct survey_field survey_fields[] = {
 	REAL(rate, "per_s", "new connections a second"),
 	SHOW_REAL(rate, "tried_per_s", "connections that were tried a second"),
 
-	WORD(load, "answer", "no limit|policer|queue|unclear", "what limited the bytes"),
+	WORD(load, "answer", "no limit|policer|queue", "what limited the bytes"),
 	REAL(load, "mbit_s", "rate towards the server"),
 	REAL(load, "mbit_s_back", "rate towards the client"),
 	REAL(load, "rtt_ms", "round-trip time under load"),

@@ -99,6 +99,11 @@ def check_backends(case):
     case.field("servers", seen)
 
 
+def check_mapping(case):
+    if not case.truth["split"] and "backends" not in case.truth:
+        case.answer(case.truth.get("mapping", "independent"))
+
+
 def check_half_close(case):
     case.answer("cut" if case.truth.get("half_close") == "closes" else "passed")
 
@@ -286,6 +291,7 @@ ROWS = {
     "syn": check_syn,
     "source": check_source,
     "backends": check_backends,
+    "mapping": check_mapping,
     "half_close": check_half_close,
     "half_close_back": check_half_close_back,
     "reset": check_reset,
