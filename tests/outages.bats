@@ -182,6 +182,22 @@ of_result() # EXPRESSION - with the result as r
 	[ "$(of_result '[o["end"] for o in r["outages"]]')" = "['lost']" ]
 }
 
+@test "connections of an open loop that are lost while they are idle are dark from then on" {
+	start_yodeld -w 1 --listen 127.0.0.1:0
+	spawn run "$BUILD/yodel" -q -c 10 -R 50 -d 2s --drain 100ms --hold=300ms --json run.json "127.0.0.1:$PORT"
+	are_open()
+	{
+		[ "$(ss -Htn state established "dport = :$PORT" | wc -l)" = 10 ]
+	}
+	wait_until are_open
+	local workers
+	workers=$(worker_pids)
+	kill -STOP "$YODELD_PID" # it would replace the worker
+	kill -KILL $workers "$YODELD_PID"
+	wait "$SPAWNED" || true
+	[ "$(of_result 'r["hold"]["open"], r["hold"]["lost"], r["hold"]["connections"]')" = "(10, 0, 10)" ]
+}
+
 @test "an outage that lasts to the end of the run is told as such" {
 	start_yodeld -w 1 --listen 127.0.0.1:0
 	spawn run "$BUILD/yodel" -q -c 3 -d 2s --drain 100ms --interval 50ms --hold --json run.json "127.0.0.1:$PORT"

@@ -294,6 +294,7 @@ on_opened(struct load_context *ctx, struct conn *conn)
 	set_reconnecting(ctx, conn, false);
 	conn->state = CONN_OPEN;
 	conn->state_since_ns = conn->ready_ns = ctx->times.now_ns;
+	outage_watch_opened(ctx, conn);
 	conn_state_activate(ctx, conn);
 	conn_state_set_timer(ctx, conn);
 }

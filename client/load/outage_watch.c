@@ -5,11 +5,13 @@
 #include "lib/xmalloc.h"
 
 struct outage_watch {
-	uint64_t since_ns;    /* oldest message that was lost since the last answer;
-				 0: none */
+	uint64_t since_ns;    /* oldest message that was lost since the last answer,
+				 or loss of the connection; 0: none */
+	uint64_t opened_ns;   /* the connection that replaces it; 0: not yet */
 	uint64_t answered_ns; /* arrival of the last answer; 0: none yet */
 	int16_t server;       /* that answered last; -1: not known */
 	uint8_t how;          /* enum outage_end: of the period that goes on */
+	bool is_idle_loss; /* since_ns is the loss: no message waited for an answer */
 };
 
 void
@@ -52,15 +54,25 @@ begin_of(const struct outage_watch *watch, uint64_t intended_ns)
 	return intended_ns > watch->answered_ns ? intended_ns : watch->answered_ns;
 }
 
+/* A connection that replaces an idle one waits for its next message: no outage. */
+static uint64_t
+excused_ns(const struct outage_watch *watch, uint64_t intended_ns)
+{
+	bool waited = watch->is_idle_loss && watch->opened_ns != 0 &&
+	    intended_ns > watch->opened_ns;
+	return waited ? intended_ns - watch->opened_ns : 0;
+}
+
 void
 outage_watch_take_answer(struct load_context *ctx, const struct conn *conn,
     uint64_t intended_ns, uint64_t arrived_ns)
 {
 	struct outage_watch *watch = watch_of(ctx, conn);
 	uint64_t begin_ns = begin_of(watch, intended_ns);
-	if (arrived_ns > begin_ns + ctx->plan->hold_ns)
+	if (arrived_ns > begin_ns + ctx->plan->hold_ns + excused_ns(watch, intended_ns))
 		add(ctx, conn, begin_ns, arrived_ns, (enum outage_end)watch->how);
 	watch->since_ns = 0;
+	watch->is_idle_loss = false;
 	watch->answered_ns = arrived_ns;
 	watch->how = OUTAGE_ANSWERED;
 }
@@ -76,7 +88,22 @@ outage_watch_take_loss(
 void
 outage_watch_take_reconnect(struct load_context *ctx, const struct conn *conn)
 {
-	watch_of(ctx, conn)->how = OUTAGE_RECONNECTED;
+	struct outage_watch *watch = watch_of(ctx, conn);
+	watch->how = OUTAGE_RECONNECTED;
+	watch->opened_ns = 0;
+	/* The messages of an open loop go to connections that are established: none
+	 * becomes due on this one from here on. */
+	if (ctx->plan->load == PLAN_OPEN && watch->since_ns == 0 &&
+	    conn->queue.head == MESSAGE_QUEUE_NONE) {
+		watch->since_ns = ctx->times.now_ns;
+		watch->is_idle_loss = true;
+	}
+}
+
+void
+outage_watch_take_opening(struct load_context *ctx, const struct conn *conn)
+{
+	watch_of(ctx, conn)->opened_ns = ctx->times.now_ns;
 }
 
 void
@@ -97,6 +124,7 @@ outage_watch_take_end(struct load_context *ctx, const struct conn *conn)
 	add(ctx, conn, watch->since_ns != 0 ? watch->since_ns : now_ns, now_ns,
 	    OUTAGE_LOST);
 	watch->since_ns = 0;
+	watch->is_idle_loss = false;
 }
 
 static void
@@ -108,7 +136,8 @@ add_open(struct load_context *ctx, const struct conn *conn)
 		intended_ns =
 		    message_queue_at(&ctx->message_pool, conn->queue.head)->intended_ns;
 	uint64_t begin_ns = begin_of(watch, intended_ns);
-	if (ctx->times.now_ns > begin_ns + ctx->plan->hold_ns)
+	if (ctx->times.now_ns >
+	    begin_ns + ctx->plan->hold_ns + excused_ns(watch, intended_ns))
 		add(ctx, conn, begin_ns, ctx->times.now_ns, OUTAGE_OPEN);
 }
 

@@ -9,7 +9,10 @@
  *
  * A period begins at the intended time of the first message that was not answered since
  * the last answer, and ends when the next answer arrives, also on a connection that
- * replaces this one. Without --hold nothing is watched (ctx->watches is NULL).
+ * replaces this one. In an open loop, whose messages go to established connections, the
+ * period of a connection that is lost while it is idle begins with the loss; the wait
+ * of its replacement for a message does not count. Without --hold nothing is watched
+ * (ctx->watches is NULL).
  */
 #ifndef CLIENT_LOAD_OUTAGE_WATCH_H
 #define CLIENT_LOAD_OUTAGE_WATCH_H
@@ -28,6 +31,7 @@ void outage_watch_take_answer(struct load_context *ctx, const struct conn *conn,
 void outage_watch_take_loss(
     struct load_context *ctx, const struct conn *conn, uint64_t intended_ns);
 void outage_watch_take_reconnect(struct load_context *ctx, const struct conn *conn);
+void outage_watch_take_opening(struct load_context *ctx, const struct conn *conn);
 void outage_watch_take_server(
     struct load_context *ctx, const struct conn *conn, int server);
 void outage_watch_take_end(struct load_context *ctx, const struct conn *conn);
@@ -56,6 +60,14 @@ outage_watch_reconnected(struct load_context *ctx, const struct conn *conn)
 {
 	if (ctx->watches != NULL)
 		outage_watch_take_reconnect(ctx, conn);
+}
+
+/* It is established, and takes messages. */
+static inline void
+outage_watch_opened(struct load_context *ctx, const struct conn *conn)
+{
+	if (ctx->watches != NULL)
+		outage_watch_take_opening(ctx, conn);
 }
 
 /* The first answer on a connection names its server, by an index of servers from 0. */

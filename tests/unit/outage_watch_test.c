@@ -119,6 +119,64 @@ a_period_goes_on_over_a_reconnect(void **state)
 }
 
 static void
+lose_idle_connection(struct fixture *fixture, uint64_t at_ms)
+{
+	fixture->ctx.times.now_ns = at_ms * MS;
+	outage_watch_reconnected(&fixture->ctx, &fixture->conns[1]);
+}
+
+static void
+reopen(struct fixture *fixture, uint64_t at_ms)
+{
+	fixture->ctx.times.now_ns = at_ms * MS;
+	outage_watch_opened(&fixture->ctx, &fixture->conns[1]);
+}
+
+static void
+an_idle_connection_of_an_open_loop_is_dark_from_its_loss(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture->plan.load = PLAN_OPEN;
+	answer(fixture, 1000, 1001);
+	lose_idle_connection(fixture, 1050);
+	reopen(fixture, 1060);
+	lose_idle_connection(fixture, 1070);
+	reopen(fixture, 1400);
+	answer(fixture, 1420, 1421);
+	assert_outage(fixture, 1050, 1421, OUTAGE_RECONNECTED);
+	answer(fixture, 2000, 2001);
+	assert_int_equal(fixture->counters.outages->count, 1);
+}
+
+static void
+an_idle_connection_that_is_replaced_at_once_is_not_dark(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture->plan.load = PLAN_OPEN;
+	answer(fixture, 1000, 1001);
+	lose_idle_connection(fixture, 1050);
+	reopen(fixture, 1060);
+	answer(fixture, 1900, 1901);
+	lose_idle_connection(fixture, 1950);
+	reopen(fixture, 1960);
+	fixture->ctx.times.now_ns = 3000 * MS;
+	outage_watch_finish(&fixture->ctx);
+	assert_int_equal(fixture->counters.outages->count, 0);
+}
+
+static void
+an_idle_connection_that_is_not_replaced_is_dark_to_the_end(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture->plan.load = PLAN_OPEN;
+	answer(fixture, 1000, 1001);
+	lose_idle_connection(fixture, 1050);
+	fixture->ctx.times.now_ns = 3000 * MS;
+	outage_watch_finish(&fixture->ctx);
+	assert_outage(fixture, 1050, 3000, OUTAGE_OPEN);
+}
+
+static void
 another_server_is_told(void **state)
 {
 	struct fixture *fixture = *state;
@@ -185,6 +243,9 @@ main(void)
 		TEST(a_period_begins_at_the_intended_time),
 		TEST(messages_of_the_same_period_make_no_other),
 		TEST(a_period_goes_on_over_a_reconnect),
+		TEST(an_idle_connection_of_an_open_loop_is_dark_from_its_loss),
+		TEST(an_idle_connection_that_is_replaced_at_once_is_not_dark),
+		TEST(an_idle_connection_that_is_not_replaced_is_dark_to_the_end),
 		TEST(another_server_is_told),
 		TEST(a_lost_connection_counts_however_short_it_waited),
 		TEST(a_message_without_an_answer_at_the_end_is_an_open_period),
