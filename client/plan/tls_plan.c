@@ -13,6 +13,7 @@
 #include "net/tls/tls_record.h"
 
 #define KEY_LOG_LINE_MAX 512
+#define NAME_MAX_BYTES 255 /* of server_name, as OpenSSL limits it */
 
 __attribute__((format(printf, 2, 3))) static int
 refuse(char *error, const char *format, ...)
@@ -108,6 +109,10 @@ check_names(const struct plan *plan, struct tls_plan *tls, char *error)
 			return refuse(error,
 			    "--tls: target \"%.128s\" names no host; expected --tls-name, --tls-pin or --tls-insecure",
 			    target);
+		if (strlen(tls->names[i]) > NAME_MAX_BYTES)
+			return refuse(error,
+			    "--tls: found a name of %zu bytes, expected at most %d: \"%.64s...\"",
+			    strlen(tls->names[i]), NAME_MAX_BYTES, tls->names[i]);
 		/* OpenSSL would accept a certificate for any name that ends so. */
 		if (tls->names[i][0] == '.')
 			return refuse(error,
@@ -153,6 +158,8 @@ open_key_log(const struct plan *plan, struct tls_plan *tls, char *error)
 {
 	if (plan->tls_keylog == NULL)
 		return 0;
+	if (strcmp(plan->tls_keylog, "-") == 0)
+		return refuse(error, "--tls-keylog: found \"-\", expected a file");
 	tls->key_log_fd =
 	    open(plan->tls_keylog, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (tls->key_log_fd < 0)

@@ -64,6 +64,30 @@ the_name_is_the_host_of_the_target(void **state)
 }
 
 static void
+a_name_that_is_too_long_and_a_key_log_on_stdout_are_refused(void **state)
+{
+	char name[257];
+	(void)state;
+	memset(name, 'a', sizeof(name) - 1);
+	name[256] = '\0';
+	plan.tls_name = name;
+	plan.tls_insecure = true;
+	assert_int_equal(check("example.org:443"), EX_USAGE);
+	assert_non_null(
+	    strstr(error, "found a name of 256 bytes, expected at most 255"));
+	finish();
+	plan.tls_name = name + 1;
+	plan.tls_insecure = true;
+	assert_int_equal(check("example.org:443"), 0);
+	finish();
+	plan.tls_keylog = "-";
+	plan.tls_insecure = true;
+	assert_int_equal(check("example.org:443"), EX_USAGE);
+	assert_string_equal(error, "--tls-keylog: found \"-\", expected a file");
+	finish();
+}
+
+static void
 a_target_without_a_host_requires_a_name_unless_nothing_is_verified(void **state)
 {
 	(void)state;
@@ -149,6 +173,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_name_is_the_host_of_the_target),
+		cmocka_unit_test(
+		    a_name_that_is_too_long_and_a_key_log_on_stdout_are_refused),
 		cmocka_unit_test(
 		    a_target_without_a_host_requires_a_name_unless_nothing_is_verified),
 		cmocka_unit_test(says_in_words_what_is_verified),
