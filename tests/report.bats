@@ -543,6 +543,9 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	run -64 --separate-stderr "$YODEL" --json - --html - "127.0.0.1:$PORT"
 	[[ $stderr == *"only one output can be written to stdout"* ]]
 	run -64 "$YODEL" --json - --transcript "127.0.0.1:$PORT"
+	run -64 --separate-stderr "$YODEL" --json out --json-lines out "127.0.0.1:$PORT"
+	[[ $stderr == "yodel: out: expected another file for each output" ]]
+	run -0 "$YODEL" --json /dev/null --html /dev/null "127.0.0.1:$PORT"
 	run -0 --separate-stderr "$YODEL" --html - "127.0.0.1:$PORT"
 	[[ $output == "<!doctype html>"* && $output != *"connected to"* ]]
 	run -0 --separate-stderr "$YODEL" --hgrm - "127.0.0.1:$PORT"

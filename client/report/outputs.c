@@ -96,13 +96,34 @@ write_error_of(const char *path)
 	return access(dirname(strcpy(folder, path)), W_OK | X_OK) == 0 ? 0 : errno;
 }
 
+/* Devices such as /dev/null may be given more than once. */
+static bool
+is_device(const char *path)
+{
+	struct stat stats;
+	return stat(path, &stats) == 0 && !S_ISREG(stats.st_mode);
+}
+
+/* A file in which one output would overwrite another; NULL: none. */
+static const char *
+find_repeated(const char *const *paths, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < i && paths[i] != NULL; j++)
+			if (paths[j] != NULL && strcmp(paths[i], paths[j]) == 0 &&
+			    !is_stdout(paths[i]) && !is_device(paths[i]))
+				return paths[i];
+	return NULL;
+}
+
 int
 outputs_check(const struct outputs *outputs)
 {
 	const char *const paths[] = { outputs->json, outputs->hgrm, outputs->html,
 		outputs->hlog, outputs->json_lines };
+	const size_t count = sizeof(paths) / sizeof(paths[0]);
 	int on_stdout = 0;
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+	for (size_t i = 0; i < count; i++) {
 		int error = 0;
 		if (is_stdout(paths[i]))
 			on_stdout++;
@@ -112,6 +133,11 @@ outputs_check(const struct outputs *outputs)
 			continue;
 		log_errorx("%s: %s", paths[i], strerror(error));
 		return EX_OSERR;
+	}
+	const char *repeated = find_repeated(paths, count);
+	if (repeated != NULL) {
+		log_errorx("%s: expected another file for each output", repeated);
+		return EX_USAGE;
 	}
 	if (on_stdout < 2)
 		return 0;
