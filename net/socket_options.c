@@ -205,6 +205,15 @@ socket_options_apply(
 	return 0;
 }
 
+/* TCP_CONGESTION alone gives ENOENT. */
+static const char *
+error_text(int error)
+{
+	return error == ENOENT
+	    ? "the kernel has no such congestion control (see net.ipv4.tcp_available_congestion_control)"
+	    : strerror(error);
+}
+
 int
 socket_options_try(const struct socket_options *options, const struct address *address,
     enum socket_option *ret_failed, char *error, size_t error_size)
@@ -229,7 +238,7 @@ socket_options_try(const struct socket_options *options, const struct address *a
 	close(fd);
 	const char *capability = rows[*ret_failed].capability;
 	if (rc < 0)
-		snprintf(error, error_size, "%s%s%s", strerror(saved),
+		snprintf(error, error_size, "%s%s%s", error_text(saved),
 		    saved == EPERM && capability != NULL ? ": it needs " : "",
 		    saved == EPERM && capability != NULL ? capability : "");
 	errno = saved;

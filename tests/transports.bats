@@ -525,7 +525,7 @@ assert options["dscp"] == {"given": "46", "granted": "46"}, options'
 	[[ $output = *'--user-timeout: target "mptcp:127.0.0.1:1": MPTCP does not have this option'* ]]
 	run -64 "$YODEL" --dscp 64 127.0.0.1:1
 	run -64 "$YODEL" --congestion no-such-control 127.0.0.1:1
-	[[ $output = *'--congestion: target "127.0.0.1:1": No such file or directory'* ]]
+	[[ $output = *'--congestion: target "127.0.0.1:1": the kernel has no such congestion control (see net.ipv4.tcp_available_congestion_control)'* ]]
 	refused '"address": "unix:@x", "reply": "echo", "dscp": 1' 'listeners[0].dscp: it has no effect on a Unix socket'
 }
 

@@ -88,7 +88,8 @@ test_an_option_of_another_kind_of_socket_is_refused(void **state)
 	(void)state;
 	check_refused(&timeout, "mptcp:127.0.0.1:1", "MPTCP does not have this option");
 	check_refused(&dscp, "unix:@x", "a Unix socket does not have this option");
-	check_refused(&unknown, "127.0.0.1:1", strerror(ENOENT));
+	check_refused(&unknown, "127.0.0.1:1",
+	    "the kernel has no such congestion control (see net.ipv4.tcp_available_congestion_control)");
 	assert_int_equal(
 	    address_parse("127.0.0.1:1", &address, error, sizeof(error)), 0);
 	assert_int_equal(
