@@ -1,5 +1,7 @@
 #include "conf/tls_files.h"
 
+#include <sys/stat.h>
+
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -26,6 +28,20 @@ fail(const struct loader *loader, const char *key, const char *what)
 	return -1;
 }
 
+/* To open a FIFO would wait for a writer, with the whole server. */
+static int
+check_file(const struct loader *loader, const char *key, const char *path)
+{
+	char what[PATH_MAX + 64];
+	struct stat st;
+	/* The reader says what stat(2) cannot find. */
+	if (stat(path, &st) < 0 || S_ISREG(st.st_mode))
+		return 0;
+	snprintf(what, sizeof(what),
+	    "found %.300s, which is not a file, expected a PEM file", path);
+	return fail(loader, key, what);
+}
+
 /* Makes the path of a setting absolute. NULL is allowed. */
 static int
 resolve(const struct loader *loader, const char *key, char **path)
@@ -50,7 +66,7 @@ resolve(const struct loader *loader, const char *key, char **path)
 		return fail(loader, key, "out of memory");
 	free(*path);
 	*path = copy;
-	return 0;
+	return check_file(loader, key, copy);
 }
 
 static int
