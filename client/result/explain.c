@@ -278,6 +278,53 @@ mark_own(const struct work *work, const struct finding *finding)
 	return finding->kind == FINDING_TIMEOUT && mark_delays(work, finding, first);
 }
 
+/* Bytes that came in addition to those that were expected. */
+static int64_t
+surplus_of(const struct finding *finding)
+{
+	if (finding->kind == FINDING_DAMAGE)
+		return (int64_t)(finding->extra_bytes - finding->missing_bytes);
+	return finding->kind == FINDING_TIMEOUT && finding->end != FINDING_NO_END
+	    ? (int64_t)(finding->offset - finding->end)
+	    : 0;
+}
+
+/* Of this connection, not seen yet, and of a whole reply: whether it came twice or not
+ * at all is not seen at its place if the next one is the same. */
+static bool
+is_shift(const struct work *work, const struct explain_fault *fault,
+    const struct finding *finding)
+{
+	return (fault->kind == FAULT_DUPLICATE || fault->kind == FAULT_DROP) &&
+	    !fault->is_seen && is_in_time(work, fault, finding);
+}
+
+/* Where replies are alike, the client finds at the end that there were more or fewer.
+ * Marks the faults if they account for each byte. */
+static bool
+mark_shifts(const struct work *work, const struct finding *finding)
+{
+	struct explain_list *list = work->list;
+	const struct address_compact *client = &finding->announced;
+	size_t first = explain_list_find(list, client, 0), end;
+	int64_t sum = 0, surplus = surplus_of(finding);
+	for (end = first; end < list->count &&
+	     explain_compare_clients(&list->faults[end].client, client) == 0;
+	     end++) {
+		const struct explain_fault *fault = &list->faults[end];
+		int64_t length = (int64_t)fault->length;
+		if (is_shift(work, fault, finding))
+			sum += fault->kind == FAULT_DUPLICATE ? length : -length;
+	}
+	if (surplus == 0 || sum != surplus || client->family == 0)
+		return false;
+	for (size_t i = first; i < end; i++) {
+		if (is_shift(work, &list->faults[i], finding))
+			list->faults[i].is_seen = true;
+	}
+	return true;
+}
+
 /* A connection is refused before the server has read whom its header announces. */
 static bool
 mark_refused(const struct work *work, const struct finding *finding)
@@ -449,7 +496,8 @@ explain_findings(const struct explain_args *args, struct explain_list *list,
 	for (size_t i = 0; i < args->finding_count; i++) {
 		const struct finding *finding = &args->findings[i];
 		bool is_own = mark_own(&work, finding) || mark_refused(&work, finding);
-		if (mark_listeners(&work, finding) || is_own)
+		if (mark_listeners(&work, finding) || is_own ||
+		    mark_shifts(&work, finding))
 			out.explained++;
 		else if (list->missing > 0 || list->is_incomplete || out.translated)
 			out.unjudged++;

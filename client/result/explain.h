@@ -6,7 +6,9 @@
  * and port and between the start of its connect and the finding, by its kind:
  *
  *   damage        a changed reply, at its message and within its bytes, if the kinds of
- *                 faults there can leave out, or add, bytes as was found
+ *                 faults there can leave out, or add, bytes as was found; or, where
+ *                 replies are alike, whole replies that came twice or not at all since
+ *                 the connection began, if they account for each byte
  *   closed        close or half-close, behind the last byte received; a reply that is
  *                 outstanding and was changed; an end after stall or never-read
  *   reset         reset or close, there; refuse, if nothing was received; an end after

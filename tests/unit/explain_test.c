@@ -188,6 +188,36 @@ test_a_fault_explains_damage_that_its_kind_can_do(void **state)
 	}
 }
 
+/* Replies 2 and 3 of 40 bytes came twice, reply 4 not at all; all are alike. */
+static void
+test_replies_that_are_alike_are_found_at_the_end(void **state)
+{
+	(void)state;
+	struct row rows[] = { row_of("duplicate", 2, 40, 40),
+		row_of("duplicate", 3, 80, 40), row_of("drop", 4, 120, 40) };
+	struct finding finding = finding_of(FINDING_DAMAGE);
+	finding.offset = finding.end = 4000;
+	finding.message = finding.last_message = 100;
+	finding.extra_bytes = 40;
+	struct explained_faults out = explain_all(rows, 3, 3, &finding, 1, NULL);
+	assert_int_equal(out.explained, 1);
+	assert_int_equal(out.seen, 3);
+	/* One byte more is damage of the path. */
+	finding.extra_bytes = 41;
+	assert_int_equal(explain_all(rows, 3, 3, &finding, 1, NULL).unexplained, 1);
+	finding.extra_bytes = 40;
+	finding.announced.port++;
+	assert_int_equal(explain_all(rows, 3, 3, &finding, 1, NULL).unexplained, 1);
+
+	finding = finding_of(FINDING_TIMEOUT);
+	finding.offset = 4000;
+	finding.end = 4040;
+	finding.message = finding.last_message = 100;
+	assert_int_equal(explain_all(&rows[2], 1, 1, &finding, 1, NULL).explained, 1);
+	finding.end = 4080;
+	assert_int_equal(explain_all(&rows[2], 1, 1, &finding, 1, NULL).unexplained, 1);
+}
+
 static void
 test_a_fault_of_another_connection_explains_nothing(void **state)
 {
@@ -433,6 +463,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_fault_explains_damage_at_its_place_alone),
 		cmocka_unit_test(test_a_fault_explains_damage_that_its_kind_can_do),
+		cmocka_unit_test(test_replies_that_are_alike_are_found_at_the_end),
 		cmocka_unit_test(test_a_fault_of_another_connection_explains_nothing),
 		cmocka_unit_test(test_a_loss_is_explained_by_kinds_that_cause_it),
 		cmocka_unit_test(
