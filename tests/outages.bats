@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: without sanitizer
 # run-checks: alone
 #
 # yodel --hold: outages of known length, held against a packet capture of the same run.

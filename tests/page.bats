@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: without sanitizer
 #
 # The page of yodeld's admin endpoints, in a real browser, and what it is made of.
 # shellcheck disable=SC2154 # run sets stderr

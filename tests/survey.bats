@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: without sanitizer
 # yodel survey, against paths whose behaviour is known (tests/pathlab). Each path is asked about
 # what it does, and the answers must agree with the truth (tests/lib/survey_truth.py). Four surveys
 # run at a time, before the tests, which read the verdicts.

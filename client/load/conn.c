@@ -189,7 +189,7 @@ conn_close(struct load_context *ctx, struct conn *conn, enum conn_end reason)
 	uint64_t delay_ns = 0;
 	if (was_open)
 		end_answers(ctx, conn, is_lost);
-	if (is_lost) {
+	if (reason <= CONN_CLOSE_TLS) {
 		note_failure(ctx, conn);
 		delay_ns = delay_after_loss(ctx, conn);
 		again = ctx->plan->reconnect && !is_hopeless(ctx, conn, reason);

@@ -134,8 +134,8 @@ static bool
 name_matches(const char *pattern, const char *name)
 {
 	if (strncmp(pattern, "*.", 2) == 0) {
-		const char *dot = strchr(name, '.');
-		return dot != NULL && dot > name && strcasecmp(pattern + 1, dot) == 0;
+		size_t label = strcspn(name, ".");
+		return label > 0 && strcasecmp(pattern + 1, name + label) == 0;
 	}
 	return strcasecmp(pattern, name) == 0;
 }
