@@ -51,7 +51,7 @@ paths()
 		lb-random | backends
 		lb-source | backends
 		nat-pool | source,mapping
-		nat-ports | source,mapping
+		nat-ports | source
 	END
 }
 
