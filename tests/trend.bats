@@ -37,6 +37,16 @@ make_history() # [CHANGE [LATEST_RATE]]
 	if grep -E 'WORSE|better|^.{81}' <<<"$output"; then false; fi
 }
 
+@test "an interim result is no run" {
+	make_history
+	python3 -c 'import json; r = json.load(open("results/30.json")); r["running"] = True; json.dump(r, open("results/31.json", "w"))'
+	run -0 "$YODEL" trend results
+	[[ $output == *"results/31.json: left out: an interim result, its run was going on"* ]]
+	[[ $output == *"30 runs, "* ]]
+	run -0 "$YODEL" compare results/30.json results/31.json
+	[[ $output == *"new run 1 is an interim result: its run was going on"* ]]
+}
+
 @test "a change is found with its place, its levels and its file" {
 	make_history 21
 	run -0 "$YODEL" trend results

@@ -152,7 +152,12 @@ print_trust(const struct comparison_side sides[2])
 {
 	for (size_t s = 0; s < 2; s++)
 		for (size_t i = 0; i < sides[s].count; i++) {
-			const struct result_trust *trust = &sides[s].runs[i].trust;
+			const struct result *run = &sides[s].runs[i];
+			const struct result_trust *trust = &run->trust;
+			if (run->is_running)
+				printf(
+				    "  %s run %zu is an interim result: its run was going on\n",
+				    side_names[s], i + 1);
 			if (trust->verdict == RESULT_SUSPECT)
 				printf("  %s run %zu is suspect: %s\n", side_names[s],
 				    i + 1,

@@ -26,6 +26,11 @@ take_figures(struct trend_run *run, struct result *result)
 static void
 add_run(struct trend_runs *runs, const char *path, struct result *result)
 {
+	if (result->is_running) {
+		log_warnx(
+		    "%s: left out: an interim result, its run was going on", path);
+		return;
+	}
 	if (result->trust.verdict == RESULT_INVALID) {
 		log_warnx("%s: left out: the result is invalid (%s)", path,
 		    result->trust.reason_count > 0 ? result->trust.reasons[0] : "?");
