@@ -79,9 +79,10 @@ plan_trials(struct survey_ladder *ladder)
 	bool is_witness = survey->far == SURVEY_FAR_WITNESS;
 	if (asked[SURVEY_life] && !survey->closes_itself)
 		add_trial(ladder, LADDER_ACTIVE, 0);
-	if (asked[SURVEY_keepalive] && !survey->closes_itself)
+	bool asks_keepalive = asked[SURVEY_keepalive] && ladder->top_s > 0;
+	if (asks_keepalive && !survey->closes_itself)
 		add_trial(ladder, LADDER_KEPT_BY_CLIENT, ladder->top_s);
-	if (asked[SURVEY_keepalive] && is_witness)
+	if (asks_keepalive && is_witness)
 		add_trial(ladder, LADDER_KEPT_BY_SERVER, ladder->top_s);
 	for (uint32_t odd = 0; odd < 2; odd++)
 		for (uint32_t i = odd; i < ladder->rung_count; i += 2) {

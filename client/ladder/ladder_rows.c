@@ -291,7 +291,7 @@ conclude_keepalive(struct survey *survey, bool ends_idle)
 	uint32_t kept = (uint32_t)is_kept(client) + is_kept(server);
 	uint32_t lost = (uint32_t)is_lost(client) + is_lost(server);
 	char heard[80] = "";
-	if (kept + lost == 0)
+	if (kept + lost == 0 || ladder->top_s <= 0)
 		return;
 	survey_set_number(result, SURVEY_keepalive, "interval_s", interval_s);
 	survey_set_number(result, SURVEY_keepalive, "sent", sent);

@@ -123,6 +123,13 @@ a_connection_that_ends_in_spite_of_keepalives_is_judged_by_those_without(void **
 	ladder_conclude(&survey);
 	assert_string_equal(row->text, "every 1 s does not help");
 	assert_string_not_equal(row->mark, "");
+	/* No time was left for a connection to be idle. */
+	ladder.top_s = 0;
+	ladder.trials[0].result.fate = BRACKET_ALIVE;
+	ladder.trials[0].result.idle_s = 0;
+	memset(&result, 0, sizeof(result));
+	ladder_conclude(&survey);
+	assert_int_equal(row->certainty, SURVEY_NOT_ASKED);
 }
 
 int
