@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "net/tls/tls_context.h"
 #include "net/tls/tls_session.h"
@@ -89,6 +90,26 @@ resolve_all(const struct loader *loader)
 	return 0;
 }
 
+/* Of two with one name, the second would never be used. */
+static int
+check_names(const struct loader *loader)
+{
+	const struct tls_listener_config *tls = &loader->listener->tls;
+	char key[64], what[400];
+	for (size_t i = 0; i < tls->sni_count; i++) {
+		for (size_t k = 0; k < i; k++) {
+			if (strcasecmp(tls->sni[i].name, tls->sni[k].name) != 0)
+				continue;
+			snprintf(key, sizeof(key), "sni[%zu].name", i);
+			snprintf(what, sizeof(what),
+			    "found \"%.300s\", the name of sni[%zu], expected another one",
+			    tls->sni[i].name, k);
+			return fail(loader, key, what);
+		}
+	}
+	return 0;
+}
+
 /* What the files alone do not tell. */
 static int
 check(const struct loader *loader)
@@ -106,7 +127,7 @@ check(const struct loader *loader)
 	if (tls->client_verify == CLIENT_VERIFY_NONE && tls->client_ca != NULL)
 		return fail(loader, "client_ca",
 		    "found it with client_verify \"none\", expected \"optional\" or \"require\" there");
-	return 0;
+	return check_names(loader);
 }
 
 static uint16_t

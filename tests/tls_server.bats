@@ -223,7 +223,10 @@ loads() # NAME OPTION... - a load that verifies everything and never reconnects
 		'"client_verify": "require"' '"min_version": "1.3"' '"tickets": false' \
 		'"certificate": "other.pem", "key": "other.key", "min_version": "1.3", "max_version": "1.2"' \
 		'"certificate": "other.pem", "key": "other.key", "client_verify": "require"' \
-		'"certificate": "other.pem", "key": "other.key", "ciphers": "RC4-MD5"'; do
+		'"certificate": "other.pem", "key": "other.key", "ciphers": "RC4-MD5"' \
+		"$(printf '"certificate": "other.pem", "key": "other.key", "sni": [ %s, %s ]' \
+			'{ "name": "a.b", "certificate": "other.pem", "key": "other.key" }' \
+			'{ "name": "A.b", "certificate": "other.pem", "key": "other.key" }')"; do
 		echo "{ \"listeners\": [ { \"address\": \"127.0.0.1:1\", \"tls\": { $text } } ] }" >x.json
 		run -78 timeout 20 "$YODELD" --check -c x.json
 		[[ $output = "yodeld: x.json: listeners[0].tls"*", expected "* ]]
