@@ -37,6 +37,17 @@ make_history() # [CHANGE [LATEST_RATE]]
 	if grep -E 'WORSE|better|^.{81}' <<<"$output"; then false; fi
 }
 
+@test "what is no file in a folder of results is left out" {
+	make_history
+	mkfifo results/pipe.json
+	mkdir results/folder.json
+	run -0 timeout 20 "$YODEL" trend results
+	[[ $output == *"results/pipe.json: left out: not a file"* && $output == *"results/folder.json: left out: not a file"* ]]
+	[[ $output == *"30 runs, "* ]]
+	run -66 "$YODEL" report results/folder.json
+	[[ $output == "yodel report: results/folder.json: Is a directory" ]]
+}
+
 @test "an interim result is no run" {
 	make_history
 	python3 -c 'import json; r = json.load(open("results/30.json")); r["running"] = True; json.dump(r, open("results/31.json", "w"))'

@@ -1,5 +1,7 @@
 /* Reads the JSON that client/result/result_write.c writes. A missing number, text or
  * flag is 0, "" or false; a value of another type is an error. */
+#include <sys/stat.h>
+
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
@@ -372,10 +374,22 @@ result_read_json(FILE *file, struct result *ret, char *error)
 	return -1;
 }
 
+/* fopen(3) opens a directory, too. */
+static FILE *
+open_file(const char *path)
+{
+	struct stat stats;
+	if (stat(path, &stats) == 0 && S_ISDIR(stats.st_mode)) {
+		errno = EISDIR;
+		return NULL;
+	}
+	return fopen(path, "re");
+}
+
 int
 result_read_file(const char *path, struct result *ret)
 {
-	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	FILE *file = strcmp(path, "-") == 0 ? stdin : open_file(path);
 	char error[RESULT_ERROR_MAX];
 	if (file == NULL) {
 		int status = errno == ENOMEM ? EX_OSERR : EX_NOINPUT;

@@ -69,6 +69,12 @@ read_file_of_folder(struct trend_runs *runs, const char *path)
 {
 	char error[RESULT_ERROR_MAX];
 	struct result result;
+	struct stat stats;
+	/* Opening a FIFO would wait for its writer. */
+	if (stat(path, &stats) == 0 && !S_ISREG(stats.st_mode)) {
+		log_warnx("%s: left out: not a file", path);
+		return 0;
+	}
 	FILE *file = fopen(path, "re");
 	if (file == NULL) {
 		log_error("%s", path);
