@@ -159,7 +159,7 @@ refused() # MESSAGE ARG...
 	spawn survey bash -c 'trap - INT; exec "$@"' _ python3 -c '
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
-os.execv(sys.argv[1], sys.argv[1:])' "$YODEL" survey -d 60s --progress always \
+os.execv(sys.argv[1], sys.argv[1:])' "$YODEL" survey -d 60s --idle-max 2s --progress always \
 		--json survey.json "127.0.0.1:$PORT"
 	wait_until grep -q ': source' survey.log
 	kill -INT "$SPAWNED"
