@@ -3,6 +3,7 @@
 # dashboard query exist.
 
 load lib/helpers
+load lib/certificates
 load lib/supervision
 
 SHIPPED=$BATS_TEST_DIRNAME/../packaging/prometheus
@@ -19,8 +20,10 @@ setup()
 # shorter scrape interval). Sets QUERIES, the address of Prometheus.
 start_both()
 {
-	start_yodeld --workers 2 --listen 127.0.0.1:0=echo --set admin.address=127.0.0.1:0 \
-		--set "admin.socket=$PWD/admin_socket"
+	make_self_signed server localhost
+	start_yodeld --workers 2 --set admin.address=127.0.0.1:0 --set "admin.socket=$PWD/admin_socket" \
+		--set 'listeners=[{"address": "127.0.0.1:0", "reply": "echo"}, {"address": "127.0.0.1:0",
+			"tls": {"certificate": "server.pem", "key": "server.key"}}]'
 	local target
 	target=$(sed -nE 's|.*admin: http://([^ ]*) .*|\1|p' "$YODELD_LOG")
 	cp "$SHIPPED/yodeld.rules.yml" .
