@@ -171,7 +171,7 @@ sweep() # STEP of malloc, [ARG...]
 	start_yodeld -w 1 --listen 127.0.0.1:0=upper
 	until grep -qE 'process [01] \(pid [0-9]+\).*status 71' errors 2>/dev/null; do
 		turn=$((turn + 1))
-		[ $turn -lt 100 ] # the first allocation of a load process is one of these
+		[ $turn -lt 300 ] # the first allocation of a load process is one of these
 		timeout 30 env LD_PRELOAD="$FAULTS_SO" FAULTS=malloc=$turn \
 			"$YODEL" -q -w 2 -c 4 -n 3 --json r.json "127.0.0.1:$PORT" 2>errors || true
 	done

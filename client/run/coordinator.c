@@ -61,6 +61,10 @@ wake_all(const struct coordinator *coordinator)
 static void
 close_fds(struct coordinator *coordinator)
 {
+	if (coordinator->base != NULL) {
+		event_del(&coordinator->signal_event);
+		event_del(&coordinator->wake_event);
+	}
 	if (coordinator->base != NULL && coordinator->args->observer == NULL)
 		event_base_free(coordinator->base);
 	for (uint32_t i = 0; i < coordinator->count; i++)
@@ -360,7 +364,12 @@ open_loop(struct coordinator *coordinator)
 	event_assign(&coordinator->wake_event, coordinator->base, coordinator->event_fd,
 	    EV_READ | EV_PERSIST, on_wake, coordinator);
 	evtimer_assign(&coordinator->timer, coordinator->base, on_timer, coordinator);
-	return 0;
+	/* Before a load process is started, so that each one that ends is noticed. */
+	if (event_add(&coordinator->signal_event, NULL) == 0 &&
+	    event_add(&coordinator->wake_event, NULL) == 0)
+		return 0;
+	errno = ENOMEM;
+	return -1;
 }
 
 /* Waits until something happens, or until tick_ns. */
@@ -369,8 +378,9 @@ wait_until_tick(struct coordinator *coordinator, uint64_t tick_ns, uint64_t now_
 {
 	uint64_t us = tick_ns <= now_ns ? 0 : (tick_ns - now_ns) / NS_PER_US + 1;
 	const struct timeval delay = { .tv_usec = (suseconds_t)us };
-	evtimer_add(&coordinator->timer, &delay);
-	if (event_base_loop(coordinator->base, EVLOOP_ONCE) < 0)
+	bool has_timer = evtimer_add(&coordinator->timer, &delay) == 0;
+	if (event_base_loop(coordinator->base,
+		has_timer ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK) < 0)
 		log_warn("event_base_loop");
 }
 
@@ -390,8 +400,6 @@ static void
 supervise_run(struct coordinator *coordinator)
 {
 	uint64_t next = 0, now = clock_now_ns();
-	event_add(&coordinator->signal_event, NULL);
-	event_add(&coordinator->wake_event, NULL);
 	while (coordinator->alive > 0) {
 		wait_until_tick(coordinator, next, now);
 		step(coordinator);
@@ -399,8 +407,6 @@ supervise_run(struct coordinator *coordinator)
 		if (now >= next)
 			next = tick(coordinator->args, now);
 	}
-	event_del(&coordinator->signal_event);
-	event_del(&coordinator->wake_event);
 	event_del(&coordinator->timer);
 }
 
