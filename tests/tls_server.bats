@@ -9,6 +9,9 @@ load lib/admin
 load lib/certificates
 
 TLS_CLIENT=$BATS_TEST_DIRNAME/lib/tls_client.py
+# AddressSanitizer would turn the killer's signals into an exit.
+export ASAN_OPTIONS=handle_segv=0:handle_abort=0:${ASAN_OPTIONS-}
+
 KILLER=$BATS_TEST_DIRNAME/lib/killer.py
 
 setup_file()

@@ -383,6 +383,7 @@ is_closed_for() # REASON NUMBER
 		waiting.send("say 1000 5\n")
 		idle.ask("info")
 		until(lambda: len(idle.record_of(waiting)["events"]) == 0)
+		Witness().ask("info")  # then what idle has asked is done
 		os.kill(int(sys.argv[1]), signal.SIGKILL)
 		assert len(waiting.read(5)) == 5
 		r = idle.ask("info")

@@ -205,13 +205,12 @@ cmd_survey(int argc, char **argv)
 {
 	struct survey_plan plan;
 	int status = survey_options_parse(argc, argv, &plan);
-	if (status != 0)
-		return status;
-	if (plan.prints_schema)
-		return survey_json_write_schema(stdout) < 0 ? EX_OSERR : 0;
-	if (plan.lists) {
+	if (status == 0 && plan.prints_schema)
+		status = survey_json_write_schema(stdout) < 0 ? EX_OSERR : 0;
+	else if (status == 0 && plan.lists)
 		survey_list();
-		return 0;
-	}
-	return survey(&plan);
+	else if (status == 0)
+		status = survey(&plan);
+	survey_options_finish(&plan);
+	return status;
 }

@@ -1,5 +1,6 @@
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -95,5 +96,6 @@ cmd_trend(int argc, char **argv)
 	if (status == 0)
 		status = report(&options, &runs);
 	trend_runs_finish(&runs);
+	free(options.keys.items);
 	return status;
 }

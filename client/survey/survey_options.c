@@ -252,6 +252,15 @@ resolve_all(struct survey_plan *plan)
 	return status != 0 ? status : resolve_sources(plan);
 }
 
+void
+survey_options_finish(struct survey_plan *plan)
+{
+	free(plan->only.items);
+	free(plan->skip.items);
+	free(plan->source_texts.items);
+	free(plan->thresholds.items);
+}
+
 int
 survey_options_parse(int argc, char **argv, struct survey_plan *plan)
 {

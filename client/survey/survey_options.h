@@ -8,6 +8,8 @@
 /* Fills the plan; resolves the targets unless the plan only lists. 0, or 64 after one
  * line on stderr; ends the process on bad usage (lib/options.h). */
 int survey_options_parse(int argc, char **argv, struct survey_plan *plan);
+/* Frees the lists of the options, also after a failure. */
+void survey_options_finish(struct survey_plan *plan);
 
 /* The thresholds, on the heap; 0, or 64 after one line on stderr. */
 int survey_options_thresholds(
