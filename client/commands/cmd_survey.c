@@ -169,7 +169,7 @@ is_stdout(const char *path)
 static int
 survey(const struct survey_plan *plan)
 {
-	struct survey_threshold *thresholds;
+	struct survey_threshold *thresholds = NULL;
 	struct survey_result result;
 	const struct outputs outputs = { .json = plan->json, .html = plan->html };
 	bool text_is_taken = is_stdout(plan->json) || is_stdout(plan->html);
@@ -181,8 +181,10 @@ survey(const struct survey_plan *plan)
 		status = survey_options_thresholds(plan, &thresholds);
 	if (status == 0)
 		status = survey_ledger_check(plan);
-	if (status != 0)
+	if (status != 0) {
+		free(thresholds);
 		return status;
+	}
 	start_result(plan, &result);
 	if (!plan->is_quiet)
 		announce(plan, &result, text);

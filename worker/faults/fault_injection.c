@@ -40,12 +40,13 @@ may_read(const struct connection *connection)
 static bool
 on_readable(struct connection *connection)
 {
+	struct crash_record *record = connection->listener->worker->record;
 	bool has_more = true;
 	for (int i = 0; i < READS_PER_WAKEUP && has_more && may_read(connection); i++) {
 		begin(connection);
 		bool is_open = fault_input_read(connection, &has_more);
 		if (!is_open) {
-			crash_record_commit(connection->listener->worker->record);
+			crash_record_commit(record);
 			return false;
 		}
 		commit(connection);
