@@ -145,7 +145,7 @@ assert sum(row["answer"] is not None for row in rows) >= 20, rows'
 	agree fw-half
 }
 
-@test "a survey finds who acknowledges bytes, and how much a proxy holds" {
+@test "a survey finds which host acknowledges bytes, and how much a proxy holds" {
 	agree buffer rst-pass tproxy
 }
 

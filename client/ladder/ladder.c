@@ -139,8 +139,8 @@ all_are_served(const void *argument)
 	return true;
 }
 
-/* The path does not serve so many connections: the ladder gives half of its own back,
- * from the last, so that other probes have room. */
+/* The path does not serve this number of connections: the ladder gives half of its own
+ * back, from the last, so that other probes have room. */
 static void
 make_room(struct survey_ladder *ladder)
 {

@@ -92,7 +92,7 @@ void ladder_finish(struct survey *survey);
 
 /* Fills the rows idle, half_closed, keepalive and life from the trials. */
 void ladder_conclude(struct survey *survey);
-/* The first trial of that kind; NULL if there is none. */
+/* The first trial of that kind; NULL: not found. */
 const struct ladder_trial *ladder_find(
     const struct survey_ladder *ladder, enum ladder_kind kind);
 

@@ -201,7 +201,7 @@ conclude_idle(
 	    client->bracket.alive_s < server->bracket.alive_s * 1.02 + 0.1 &&
 	    client->bracket.alive_s > server->bracket.alive_s * 0.98 - 0.1)
 		survey_conclude(result, SURVEY_idle, worse->word, SURVEY_BOUNDED,
-		    "%s, whoever speaks first", first);
+		    "%s, whichever end speaks first", first);
 	else
 		survey_conclude(result, SURVEY_idle, worse->word, SURVEY_BOUNDED,
 		    "client first: %s; server first: %s", first, second);

@@ -32,8 +32,8 @@ void live_set_steps(
     struct live *live, const struct result_search_step *steps, size_t count);
 
 /* The reports are written: shows the complete result, gives browsers two seconds to
- * fetch it, and closes. `result` NULL: there is none. 0, or 71 after one line on stderr
- * if the file of --json-lines could not be written. */
+ * fetch it, and closes. `result` NULL: the run has no result. 0, or 71 after one line
+ * on stderr if the file of --json-lines could not be written. */
 int live_close(struct live *live, const struct result *result)
     __attribute__((warn_unused_result));
 

@@ -20,7 +20,7 @@
 	{ "tls-insecure", 0, NULL, OPTION_FLAG, offsetof(type, at tls_insecure), \
 	    .help = "accept any certificate; each report says so" }, \
 	{ "tls-pin", 0, "SHA256", OPTION_TEXT, offsetof(type, at tls_pin), \
-	    .help = "accept the certificate with this fingerprint and no other, whoever has signed it" }, \
+	    .help = "accept the certificate with this fingerprint and no other, whichever authority has signed it" }, \
 	{ "tls-cert", 0, "FILE", OPTION_TEXT, offsetof(type, at tls_certificate), \
 	    .help = "certificate of the client, then its chain; with {connection} in FILE another one for each connection" }, \
 	{ "tls-key", 0, "FILE", OPTION_TEXT, offsetof(type, at tls_key), \

@@ -35,7 +35,7 @@ bool far_end_ask(
 bool far_end_ask_id(struct survey *survey, const char *id, const char *instance,
     struct witness_answer *ret);
 
-/* The first event of that kind; NULL if there is none. */
+/* The first event of that kind; NULL: not found. */
 const struct witness_event *far_end_event(
     const struct witness_record *record, enum witness_event_kind kind);
 

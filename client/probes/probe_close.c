@@ -315,7 +315,7 @@ reset_once(struct survey *survey, struct arrival *arrival)
 	arrival->nothing += !survey_loop_is_over(loop);
 }
 
-/* A lost RST is not sent again: of several tries any arrival counts. */
+/* A lost RST is not retransmitted: of several tries any arrival counts. */
 static void
 conclude_reset(struct survey *survey, enum survey_row_id id,
     const struct arrival *arrival, const char *consequence)

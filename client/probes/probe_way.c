@@ -1,4 +1,5 @@
-/* reach, before, server_first: does the far end answer, how fast, and who begins. */
+/* reach, before, server_first: does the far end answer, how fast, and which end speaks
+ * first. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -325,7 +325,8 @@ mark_shifts(const struct work *work, const struct finding *finding)
 	return true;
 }
 
-/* A connection is refused before the server has read whom its header announces. */
+/* A connection is refused before the server has read which client its header announces.
+ */
 static bool
 mark_refused(const struct work *work, const struct finding *finding)
 {

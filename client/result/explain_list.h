@@ -53,7 +53,7 @@ void explain_list_add(struct explain_list *to, const struct explain_list *from);
 /* By client, then by offset. */
 void explain_list_sort(struct explain_list *list);
 /* The first fault of the client at this offset or behind it, in a sorted list; the
- * count if there is none. */
+ * count: not found. */
 size_t explain_list_find(const struct explain_list *list,
     const struct address_compact *client, uint64_t offset);
 

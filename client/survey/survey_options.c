@@ -77,7 +77,7 @@ static const struct option_row rows[] = {
 /* clang-format on */
 
 static const char intro[] =
-    "Asks the path to HOST:PORT what it does to connections: who acknowledges bytes, what becomes of idle and half-closed connections, of resets, addresses and large segments, and how many connections it takes. With a yodeld that replies \"witness\" at the other end it asks everything; against another server what a client alone can know. A second target answers whether a mapping depends on the target.";
+    "Asks the path to HOST:PORT what it does to connections: which host acknowledges bytes, what becomes of idle and half-closed connections, of resets, addresses and large segments, and how many connections it takes. With a yodeld that replies \"witness\" at the other end it asks everything; against another server what a client alone can know. A second target answers whether a mapping depends on the target.";
 
 static const char notes[] =
     "Examples:\n"

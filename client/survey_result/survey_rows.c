@@ -8,7 +8,7 @@
 #define SURVEY_ROW_KIND(id, group, question) { #id, SURVEY_GROUP_##group, question },
 const struct survey_row_kind survey_row_kinds[] = { SURVEY_ROWS(SURVEY_ROW_KIND) };
 
-const char *const survey_group_names[] = { "The way", "Who ends the connection",
+const char *const survey_group_names[] = { "The way", "Where the connection ends",
 	"Addresses", "How it ends", "Bytes", "Limits", "Time", "Books" };
 
 const char *const survey_certainty_names[] = { "not asked", "proved", "seen", "bounded",

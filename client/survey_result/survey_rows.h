@@ -28,8 +28,8 @@
 	ROW(reach, WAY, "does the far end answer, and how fast?")                      \
 	ROW(hops, WAY, "how many routers away do the SYN and our bytes end?")          \
 	ROW(server_first, WAY, "do the server's first bytes come if the client is silent?") \
-	ROW(split, ENDS, "who acknowledges our bytes?")                                \
-	ROW(split_back, ENDS, "who acknowledges the server's bytes?")                  \
+	ROW(split, ENDS, "which host acknowledges our bytes?")                         \
+	ROW(split_back, ENDS, "which host acknowledges the server's bytes?")           \
 	ROW(syn, ENDS, "does our SYN arrive as it was sent?")                          \
 	ROW(source, ADDRESSES, "which address and port does the server see?")          \
 	ROW(backends, ADDRESSES, "how many servers answer, chosen how?")               \
