@@ -9,11 +9,11 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "lib/clock.h"
 #include "lib/printable.h"
 #include "lib/resources.h"
 #include "net/tls/tls_context.h"
 #include "conf/conversation_reply.h"
+#include "conf/listener_faults.h"
 #include "conf/listener_kind.h"
 #include "conf/tls_files.h"
 
@@ -185,60 +185,6 @@ derive_prefixes(
 	return 0;
 }
 
-static int
-parse_fault(const struct listener_config *listener, const char *text, struct fault *ret,
-    char *error, size_t error_size)
-{
-	if (listener->reply.kind == REPLY_CONVERSATION ||
-	    listener->reply.kind == REPLY_WITNESS) {
-		snprintf(error, error_size,
-		    "found a fault on a listener with a %s, expected another reply there",
-		    reply_kinds[listener->reply.kind].name);
-		return -1;
-	}
-	if (fault_parse(text, ret, error, error_size) < 0)
-		return -1;
-	if (address_is_unix(&listener->address) &&
-	    (ret->kind == FAULT_RESET || ret->kind == FAULT_REFUSE)) {
-		snprintf(error, error_size,
-		    "found \"%s\" on a Unix socket, which has no reset (the peer sees an end of file), expected \"close\"",
-		    fault_kinds[ret->kind].name);
-		return -1;
-	}
-	return fault_check(ret, listener->framing, &listener->reply, error, error_size);
-}
-
-int
-config_set_faults(struct listener_config *listener, const char *const *texts,
-    size_t count, char *error)
-{
-	char reason[CONFIG_ERROR_MAX - 64];
-	struct fault *faults = NULL;
-	if (count > FAULTS_MAX) {
-		snprintf(error, CONFIG_ERROR_MAX,
-		    "found %zu faults, expected at most %d", count, FAULTS_MAX);
-		return -1;
-	}
-	if (count > 0 && (faults = calloc(count, sizeof(*faults))) == NULL) {
-		snprintf(error, CONFIG_ERROR_MAX, "out of memory");
-		return -1;
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (parse_fault(
-			listener, texts[i], &faults[i], reason, sizeof(reason)) == 0)
-			continue;
-		snprintf(error, CONFIG_ERROR_MAX, "faults[%zu]: %s", i, reason);
-		free(faults);
-		return -1;
-	}
-	free(listener->faults);
-	listener->faults = faults;
-	listener->fault_count = count;
-	listener->faults_since_ns = clock_now_ns();
-	listener->has_run_time_faults = true;
-	return 0;
-}
-
 bool
 config_has_witness(const struct config *config)
 {
@@ -247,29 +193,6 @@ config_has_witness(const struct config *config)
 			return true;
 	}
 	return false;
-}
-
-uint32_t
-config_backlog(const struct listener_config *listener)
-{
-	uint64_t age_ns = clock_now_ns() - listener->faults_since_ns;
-	for (size_t i = 0; i < listener->fault_count; i++) {
-		const struct fault *fault = &listener->faults[i];
-		if (fault->kind == FAULT_BACKLOG && age_ns >= fault->from_ns &&
-		    age_ns < fault->to_ns)
-			return (uint32_t)fault->count;
-	}
-	return listener->backlog;
-}
-
-int
-config_reset_faults(struct listener_config *listener, char *error)
-{
-	if (config_set_faults(listener, (const char *const *)listener->fault_texts,
-		listener->fault_text_count, error) < 0)
-		return -1;
-	listener->has_run_time_faults = false;
-	return 0;
 }
 
 /* Makes what a listener derives from its texts. */
@@ -428,7 +351,7 @@ derive_faults(struct config *config, char *error)
 {
 	for (size_t i = 0; i < config->listener_count; i++) {
 		char reason[CONFIG_ERROR_MAX], name[64], text[CONFIG_ERROR_MAX - 64];
-		if (config_reset_faults(&config->listeners[i], reason) == 0)
+		if (listener_faults_reset(&config->listeners[i], reason) == 0)
 			continue;
 		snprintf(name, sizeof(name), "listeners[%zu].faults", i);
 		snprintf(text, sizeof(text), "listeners[%zu].%.380s", i, reason);

@@ -18,7 +18,7 @@
 #include "net/address.h"
 #include "net/proxy_header.h"
 #include "net/socket_options.h"
-#include "proto/fault.h"
+#include "proto/faults/fault.h"
 #include "proto/framing.h"
 #include "proto/reply.h"
 
@@ -192,20 +192,8 @@ int config_load(const struct config_sources *sources, struct config *ret, char *
 int config_exit_status(void);
 void config_finish(struct config *config);
 
-/* Replaces the faults of a listener by these texts, from now on. 0, or -1 with one line
- * in error[CONFIG_ERROR_MAX] and the faults unchanged. */
-int config_set_faults(struct listener_config *listener, const char *const *texts,
-    size_t count, char *error) __attribute__((warn_unused_result));
-/* The backlog of the listener's sockets: that of a fault that is in effect now, or the
- * configured one. */
-uint32_t config_backlog(const struct listener_config *listener);
-
 /* True if a listener has the reply "witness". */
 bool config_has_witness(const struct config *config);
-/* Returns to the configured faults. 0, or -1 with the error. */
-int config_reset_faults(struct listener_config *listener, char *error)
-    __attribute__((warn_unused_result));
-
 /* True if a listener speaks TLS. */
 bool config_has_tls(const struct config *config);
 /* Gives all listeners with TLS the same keys for tickets, TLS_TICKET_KEYS bytes: those,

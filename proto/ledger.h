@@ -40,7 +40,7 @@
 
 #include "proto/address_usage.h"
 #include "proto/close_reason.h"
-#include "proto/fault.h"
+#include "proto/faults/fault.h"
 #include "proto/open_count.h"
 
 /* X(identifier, name, help). Counters never decrease. */

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proto/fault_record.h"
+#include "proto/faults/fault_record.h"
 #include "proto/ledger.h"
 #include "proto/witness/witness_records.h"
 #include "conf/config.h"

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "net/address.h"
-#include "proto/fault.h"
+#include "proto/faults/fault.h"
 
 /* A fault of the record. */
 struct explain_fault {

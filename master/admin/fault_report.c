@@ -9,7 +9,7 @@
 
 #include "lib/clock.h"
 #include "lib/units.h"
-#include "proto/fault_record.h"
+#include "proto/faults/fault_record.h"
 
 /* An address as configured needs no escapes, nor does the text of a fault. */
 static void

@@ -12,6 +12,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "proto/channel.h"
+#include "conf/listener_faults.h"
 #include "master/workers/process.h"
 
 static void
@@ -109,7 +110,7 @@ visit(struct config *config, const char *listener, const char *const *faults,
 			continue;
 		found++;
 		copy.faults = NULL;
-		if (config_set_faults(is_check ? &copy : one, faults, count, reason) <
+		if (listener_faults_set(is_check ? &copy : one, faults, count, reason) <
 		    0) {
 			snprintf(error, CONFIG_ERROR_MAX, "%.64s: %.400s",
 			    one->address_text, reason);
@@ -145,7 +146,7 @@ fault_change_clear(struct worker_table *workers, char *error)
 	struct config *config = &workers->config->current;
 	for (size_t i = 0; i < config->listener_count; i++) {
 		if (config->listeners[i].has_run_time_faults &&
-		    config_reset_faults(&config->listeners[i], error) < 0)
+		    listener_faults_reset(&config->listeners[i], error) < 0)
 			return -1;
 	}
 	send_to_workers(workers);

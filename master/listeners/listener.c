@@ -11,6 +11,7 @@
 #include "lib/system/procfs.h"
 #include "net/listen.h"
 #include "net/socket_info.h"
+#include "conf/listener_faults.h"
 
 static struct listen_options
 options_of(const struct listener *listener, const struct listener_config *config)
@@ -18,7 +19,7 @@ options_of(const struct listener *listener, const struct listener_config *config
 	return (struct listen_options){ .name = listener->name,
 		.group = listener->reuseport_count == 0 ? LISTEN_GROUP_FIRST
 							: LISTEN_GROUP_NEXT,
-		.backlog = (int)config_backlog(config),
+		.backlog = listener_faults_backlog(config),
 		.is_v6_only = true,
 		.is_mptcp = listener->address.is_mptcp,
 		.nodelay = config->nodelay,
@@ -151,7 +152,7 @@ open_unix_socket(
 	const struct unix_socket_access access = access_of(config);
 	const char *path = address_unix_path(&listener->address);
 	int fd = unix_socket_listen(&listener->address, &access,
-	    (int)config_backlog(config), error, CONFIG_ERROR_MAX);
+	    listener_faults_backlog(config), error, CONFIG_ERROR_MAX);
 	if (fd >= 0 && path != NULL)
 		unix_socket_identify(path, &listener->file);
 	listener->is_order_unknown = true; /* there is no group */
@@ -216,7 +217,7 @@ apply_unix_options(
 	const struct unix_socket_access access = access_of(config);
 	const char *path = address_unix_path(&listener->address);
 	if (listener->fds[0] >= 0 &&
-	    listen_start(listener->fds[0], (int)config_backlog(config)) < 0)
+	    listen_start(listener->fds[0], listener_faults_backlog(config)) < 0)
 		log_warn("[socket_options_failed listener] "
 			 "%s: cannot change the backlog",
 		    listener->name);
@@ -307,7 +308,8 @@ listener_listen(struct listener *listener, const struct listener_config *config)
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < listener->reuseport_count; i++) {
 		uint16_t slot = listener->reuseport_slots[i];
-		if (listen_start(listener->fds[slot], (int)config_backlog(config)) < 0)
+		if (listen_start(listener->fds[slot], listener_faults_backlog(config)) <
+		    0)
 			log_warn("[listen_failed listener socket] "
 				 "%s: socket %u does not listen",
 			    listener->name, slot);
@@ -382,7 +384,7 @@ revive_slot(
 	    listen_is_active(listener->fds[slot]))
 		return false;
 	if (listen_restart(listener->fds[slot], &listener->address,
-		(int)config_backlog(config)) < 0) {
+		listener_faults_backlog(config)) < 0) {
 		log_warn(
 		    "[listen_failed listener socket] %s: socket %u does not listen",
 		    listener->name, slot);

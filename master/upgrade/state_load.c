@@ -17,6 +17,7 @@
 #include "lib/stats/base64.h"
 #include "net/socket_info.h"
 #include "net/unix_socket.h"
+#include "conf/listener_faults.h"
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
 #include "master/upgrade/program_path.h"
@@ -191,7 +192,7 @@ read_run_time_faults(struct state_reader *reader, const json_t *from)
 			if (texts[k] == NULL)
 				texts[k] = "";
 		}
-		if (config_set_faults(
+		if (listener_faults_set(
 			&config->listeners[listener], texts, count, error) < 0)
 			json_reader_fail(json, "run_time_faults", "", error);
 	}

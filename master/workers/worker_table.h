@@ -21,7 +21,7 @@
 
 #include "net/tls/tls_context.h"
 #include "proto/control_queue.h"
-#include "proto/fault_record.h"
+#include "proto/faults/fault_record.h"
 #include "proto/ledger.h"
 #include "conf/config.h"
 #include "master/listeners/listener_set.h"

@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/fault.h"
-#include "proto/fault_decision.h"
+#include "proto/faults/fault.h"
+#include "proto/faults/fault_decision.h"
+#include "conf/listener_faults.h"
 #include "tests/lib/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -19,7 +20,10 @@ static void
 check(const struct fault *fault)
 {
 	char text[FAULT_TEXT_MAX], again[FAULT_TEXT_MAX], error[512];
-	const struct reply reply = { .kind = REPLY_ECHO };
+	const struct listener_config listener = {
+		.framing = FRAMING_LINE,
+		.reply = { .kind = REPLY_ECHO },
+	};
 	const struct address_compact peer = { .family = AF_INET6, .port = 7 };
 	struct fault_point point = { .peer = &peer, .message = 1 };
 	struct fault_random random = fault_random_of(fault, 1, 1);
@@ -27,7 +31,7 @@ check(const struct fault *fault)
 
 	must(fault_parse(fault_format(fault, text), &other, error, sizeof(error)) == 0);
 	must(strcmp(fault_format(&other, again), text) == 0 && other.id == fault->id);
-	must(fault_check(fault, FRAMING_LINE, &reply, error, sizeof(error)) == 0);
+	must(listener_faults_check(&listener, fault, error, sizeof(error)) == 0);
 	(void)fault_selects(fault, &point);
 	must(fault_delay_ns(fault, &random) <= UINT64_C(86400000000000));
 }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/fault_decision.h"
+#include "proto/faults/fault_decision.h"
 
 #define SAMPLES 20000
 #define MS 1e6

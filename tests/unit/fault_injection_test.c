@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "lib/clock.h"
-#include "proto/fault_record.h"
+#include "proto/faults/fault_record.h"
 #include "tests/lib/worker_fixture.h"
 #include "worker/faults/fault_injection.h"
 #include "worker/faults/fault_listener.h"

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proto/fault.h"
+#include "proto/faults/fault.h"
+#include "conf/listener_faults.h"
 
 static struct fault
 parse(const char *text)
@@ -171,10 +172,12 @@ test_checks_framing_and_reply(void **state)
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct fault fault = parse(cases[i].fault);
-		struct reply reply = { .kind = cases[i].reply };
+		const struct listener_config listener = {
+			.framing = cases[i].framing,
+			.reply = { .kind = cases[i].reply },
+		};
 		char error[256] = "";
-		int rc =
-		    fault_check(&fault, cases[i].framing, &reply, error, sizeof(error));
+		int rc = listener_faults_check(&listener, &fault, error, sizeof(error));
 		assert_int_equal(rc, cases[i].works ? 0 : -1);
 		assert_true(cases[i].works || strstr(error, "expected") != NULL);
 	}

@@ -21,8 +21,8 @@
 
 #include "lib/buffer.h"
 #include "net/address.h"
-#include "proto/fault.h"
-#include "proto/fault_record.h"
+#include "proto/faults/fault.h"
+#include "proto/faults/fault_record.h"
 
 struct connection;
 struct worker;

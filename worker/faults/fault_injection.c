@@ -4,7 +4,7 @@
 
 #include "lib/clock.h"
 #include "net/socket_info.h"
-#include "proto/fault_decision.h"
+#include "proto/faults/fault_decision.h"
 #include "worker/connection/connection.h"
 #include "worker/connection/connection_io.h"
 #include "worker/connection/worker_state.h"

@@ -8,7 +8,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-#include "proto/fault_decision.h"
+#include "proto/faults/fault_decision.h"
 #include "worker/connection/connection.h"
 #include "worker/connection/worker_state.h"
 #include "worker/faults/fault_injection.h"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/fault_decision.h"
+#include "proto/faults/fault_decision.h"
 #include "worker/connection/connection.h"
 #include "worker/connection/worker_state.h"
 #include "worker/faults/fault_queue.h"

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proto/fault_decision.h"
+#include "proto/faults/fault_decision.h"
 
 struct connection;
 

@@ -11,8 +11,8 @@
  * A ring holds the latest faults of one writer. When a worker has exited, the master
  * copies its ring to that of the past. Readers believe nothing that stands in a ring.
  */
-#ifndef PROTO_FAULT_RECORD_H
-#define PROTO_FAULT_RECORD_H
+#ifndef PROTO_FAULTS_FAULT_RECORD_H
+#define PROTO_FAULTS_FAULT_RECORD_H
 
 #include <stdatomic.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "proto/fault_decision.h"
+#include "proto/faults/fault_decision.h"
 
 #include <sys/socket.h>
 

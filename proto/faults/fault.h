@@ -16,16 +16,14 @@
  * A fault happens where all of its selections hold; without one, always. What decides
  * is fault_decision.h.
  */
-#ifndef PROTO_FAULT_H
-#define PROTO_FAULT_H
+#ifndef PROTO_FAULTS_FAULT_H
+#define PROTO_FAULTS_FAULT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "net/address.h"
-#include "proto/framing.h"
-#include "proto/reply.h"
 
 /* What a fault acts on. */
 enum fault_scope {
@@ -98,6 +96,8 @@ enum fault_law {
 	FAULT_LAW_PARETO,      /* minimum a, shape */
 	FAULT_LAW_COUNT
 };
+extern const char
+    *const fault_laws[]; /* their names, by enum fault_law; NULL ends it */
 
 #define FAULT_FOR_EVER UINT64_MAX
 #define FAULTS_MAX 32           /* of a listener */
@@ -107,6 +107,7 @@ enum fault_law {
  */
 #define FAULT_GROWTH_MAX (UINT32_C(64) * 1024 * 1024)
 #define FAULT_SHARE_ALL UINT64_C(1000000000)
+#define FAULT_SHARE_DIGITS 7 /* of a percentage: FAULT_SHARE_ALL is 100 */
 
 struct fault {
 	enum fault_kind kind;
@@ -137,12 +138,6 @@ int fault_parse(const char *text, struct fault *ret, char *error, size_t error_s
     __attribute__((warn_unused_result));
 /* The text that parses to the same fault, in buffer[FAULT_TEXT_MAX], returned. */
 const char *fault_format(const struct fault *fault, char *buffer);
-
-/* Whether a listener with this framing and reply can inject it. 0, or -1 with one line
- * in error: what was found, what was expected. */
-int fault_check(const struct fault *fault, enum framing framing,
-    const struct reply *reply, char *error, size_t error_size)
-    __attribute__((warn_unused_result));
 
 /* True if it selects single messages of a connection. */
 static inline bool

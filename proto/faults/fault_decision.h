@@ -3,14 +3,14 @@
  * fault, the client's address and port, and the number of the message. It depends on
  * no worker and on no time, but for faults that select by time.
  */
-#ifndef PROTO_FAULT_DECISION_H
-#define PROTO_FAULT_DECISION_H
+#ifndef PROTO_FAULTS_FAULT_DECISION_H
+#define PROTO_FAULTS_FAULT_DECISION_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "net/address.h"
-#include "proto/fault.h"
+#include "proto/faults/fault.h"
 
 /* Of a listener, from fault_seed and its address as configured. */
 uint64_t fault_listener_seed(uint64_t seed, const char *listener);

@@ -1,4 +1,4 @@
-#include "proto/fault_record.h"
+#include "proto/faults/fault_record.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "lib/shared_memory.h"
-#include "proto/fault.h"
+#include "proto/faults/fault.h"
 
 #define MAGIC 0x796f6661
 #define LAYOUT 1
