@@ -184,6 +184,12 @@ resolve(const struct survey_plan *plan, const char *text, bool is_second,
 		    text);
 		return EX_USAGE;
 	}
+	if (strncmp(text, "mptcp:", 6) == 0) {
+		log_errorx(
+		    "found \"%s\", expected HOST:PORT: a survey is of TCP; its row syn tells whether MPTCP passes",
+		    text);
+		return EX_USAGE;
+	}
 	int count = address_resolve(text, found, ADDRESSES_MAX, error, sizeof(error));
 	if (count < 0) {
 		log_errorx("%s", error);
