@@ -103,6 +103,8 @@ refused() # MESSAGE ARG...
 @test "bad usage is one line that says what was expected" {
 	refused 'missing operand: expected HOST:PORT (see --help)'
 	refused 'found "unix:/tmp/x", expected HOST:PORT: a Unix socket has no path to survey' unix:/tmp/x
+	refused 'found "mptcp:127.0.0.1:1", expected HOST:PORT: a survey is of TCP; its row syn tells whether MPTCP passes' mptcp:127.0.0.1:1
+	refused 'found "mptcp:127.0.0.1:2", expected HOST:PORT: a survey is of TCP; its row syn tells whether MPTCP passes' 127.0.0.1:1 mptcp:127.0.0.1:2
 	refused 'no probe "splt"; did you mean "split"?' --only splt 127.0.0.1:1
 	refused 'no probe "weather"; expected one of --list' --skip weather 127.0.0.1:1
 	refused '--limits: found "maybe", expected on or off' --limits=maybe 127.0.0.1:1
@@ -170,6 +172,52 @@ os.execv(sys.argv[1], sys.argv[1:])' "$YODEL" survey -d 60s --idle-max 2s --prog
 	check_schema survey.json
 	[ "$(of_survey survey.json 's["interrupted"], row("reach")["answer"], row("split")["reason"]')" = "(True, 'yes', 'interrupted')" ]
 	[ "$(of_survey survey.json 's["took_s"] < 30')" = True ]
+}
+
+# Serves /stats once, then accepts and never answers: creates "hangs" when it is asked again.
+start_hanging_books()
+{
+	spawn books python3 -c '
+import socket
+s = socket.create_server(("127.0.0.1", 0))
+print(s.getsockname()[1], flush=True)
+body = b"{\"totals\": {}}"
+c = s.accept()[0]
+c.recv(4096)
+c.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+c.close()
+held = s.accept()[0]
+open("hangs", "w").close()
+s.accept()'
+	wait_until grep -q . books.out
+}
+
+@test "Ctrl-C ends the wait for the books of --ledger" {
+	start_witness
+	start_hanging_books
+	spawn survey python3 -c '
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])' "$YODEL" survey -d 60s --only ledger,before \
+		--ledger "http://127.0.0.1:$(<books.out)" --json survey.json "127.0.0.1:$PORT"
+	wait_until test -e hangs
+	local began=${EPOCHREALTIME/./} status=0
+	kill -INT "$SPAWNED"
+	wait "$SPAWNED" || status=$?
+	[ "$status" = 0 ]
+	# The wait itself lasts 5 s.
+	[ $((${EPOCHREALTIME/./} - began)) -lt 3000000 ]
+	grep -q 'Interrupted: this is what is known so far' survey.out
+	[ "$(of_survey survey.json 's["interrupted"], row("before")["answer"], row("ledger")["reason"]')" = "(True, 'nothing', 'interrupted')" ]
+}
+
+@test "the time binds while the books of --ledger do not answer" {
+	start_witness
+	start_hanging_books
+	run -0 "$YODEL" survey -d 4s --only ledger --ledger "http://127.0.0.1:$(<books.out)" \
+		--json survey.json "127.0.0.1:$PORT"
+	test -e hangs
+	[ "$(of_survey survey.json 's["took_s"] < 4.5, row("ledger")["reason"]')" = "(True, 'not enough time')" ]
 }
 
 @test "a witness of another version is named, and asked what any server is asked" {

@@ -1,10 +1,17 @@
 #include "client/survey/survey_ledger.h"
 
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "lib/json/json_load.h"
 #include "lib/log.h"
@@ -14,6 +21,8 @@
 #define TIMEOUT_S 5
 #define EACH 5 /* connections that are reset; and closed */
 #define SETTLE_NS (500 * NS_PER_MS)
+#define ERROR_MAX 256
+#define LOOK_NS (5 * NS_PER_MS) /* between looks at the child */
 
 struct books {
 	double accepted, reset, peer_closed, received; /* received: bytes */
@@ -27,7 +36,7 @@ total(const json_t *totals, const char *object, const char *key)
 	return json_number_value(json_object_get(from, key));
 }
 
-/* 0, or -1 with one line in error[256]. */
+/* 0, or -1 with one line in error[ERROR_MAX]. */
 static int
 read_books(const char *where, struct books *ret, char *error)
 {
@@ -36,7 +45,7 @@ read_books(const char *where, struct books *ret, char *error)
 		.target = "/stats",
 		.timeout_ns = TIMEOUT_S * NS_PER_S };
 	struct http_client_response response;
-	if (http_client_send(&request, &response, error, 256) != HTTP_CLIENT_OK)
+	if (http_client_send(&request, &response, error, ERROR_MAX) != HTTP_CLIENT_OK)
 		return -1;
 	json_t *root = json_load_text(response.body, strlen(response.body), 0, NULL);
 	const json_t *totals = json_object_get(root, "totals");
@@ -50,7 +59,7 @@ read_books(const char *where, struct books *ret, char *error)
 			.received = total(totals, NULL, "bytes_received"),
 		};
 	else
-		snprintf(error, 256,
+		snprintf(error, ERROR_MAX,
 		    "HTTP status %d, expected 200 and /stats of yodeld",
 		    response.status);
 	json_decref(root);
@@ -62,11 +71,67 @@ int
 survey_ledger_check(const struct survey_plan *plan)
 {
 	struct books books;
-	char error[256];
+	char error[ERROR_MAX];
 	if (plan->ledger == NULL || read_books(plan->ledger, &books, error) == 0)
 		return 0;
 	log_errorx("--ledger %s: %s", plan->ledger, error);
 	return EX_UNAVAILABLE;
+}
+
+/* --- the same while the loop of the survey runs --- */
+
+/* What the child found, in one write(2). */
+struct reading {
+	bool is_read;
+	struct books books;
+	char error[ERROR_MAX];
+};
+
+static void
+read_in_child(const char *where, int fd)
+{
+	struct reading reading = { .is_read = false };
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	reading.is_read = read_books(where, &reading.books, reading.error) == 0;
+	ssize_t written = write(fd, &reading, sizeof(reading));
+	_exit(written == (ssize_t)sizeof(reading) ? 0 : 1);
+}
+
+/* As read_books(), by a child process, since nothing else can end the resolving of a
+ * name: Ctrl-C and the end of the survey do. */
+static int
+read_books_beside(
+    struct survey *survey, const char *where, struct books *ret, char *error)
+{
+	struct survey_loop *loop = &survey->loop;
+	struct reading reading = { .is_read = false };
+	int fds[2];
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0) {
+		snprintf(error, ERROR_MAX, "%s", strerror(errno));
+		return -1;
+	}
+	pid_t child = fork();
+	if (child == 0)
+		read_in_child(where, fds[1]);
+	close(fds[1]);
+	ssize_t got = child < 0 ? 0 : -1;
+	uint64_t until_ns = clock_now_ns() + (TIMEOUT_S + 1) * NS_PER_S;
+	while (got < 0 && loop->now_ns < until_ns && !survey_loop_is_over(loop)) {
+		survey_loop_sleep(loop, LOOK_NS);
+		got = read(fds[0], &reading, sizeof(reading));
+	}
+	close(fds[0]);
+	if (child > 0) {
+		(void)kill(child, SIGKILL);
+		(void)waitpid(child, NULL, 0);
+	}
+	if (got == (ssize_t)sizeof(reading) && reading.is_read)
+		*ret = reading.books;
+	else if (got == (ssize_t)sizeof(reading))
+		snprintf(error, ERROR_MAX, "%s", reading.error);
+	else if (!survey_loop_is_over(loop))
+		snprintf(error, ERROR_MAX, "no answer");
+	return reading.is_read ? 0 : -1;
 }
 
 /* Opens one, sends a line, and ends it. 1 if it was open. */
@@ -120,17 +185,18 @@ survey_ledger_probe(struct survey *survey)
 	struct survey_result *result = survey->result;
 	const char *where = survey->plan->ledger;
 	struct books before, after;
-	char error[256] = "";
+	char error[ERROR_MAX] = "";
 	uint32_t resets = 0, closes = 0;
 	/* What the survey has closed before must be in the books. */
 	survey_loop_sleep(&survey->loop, SETTLE_NS);
-	if (read_books(where, &before, error) == 0) {
+	if (read_books_beside(survey, where, &before, error) == 0) {
 		for (int i = 0; i < EACH; i++)
 			resets += end_one(survey, true);
 		for (int i = 0; i < EACH; i++)
 			closes += end_one(survey, false);
 		survey_loop_sleep(&survey->loop, SETTLE_NS + survey->answer_ns);
-		if (read_books(where, &after, error) == 0 && resets + closes > 0)
+		if (read_books_beside(survey, where, &after, error) == 0 &&
+		    resets + closes > 0)
 			conclude(survey, resets, closes, &before, &after);
 	}
 	if (survey->result->rows[SURVEY_ledger].certainty == SURVEY_NOT_ASKED &&
