@@ -217,11 +217,21 @@ prepare(struct master *master)
 	return -1;
 }
 
+/* A line of a worker to syslog: a line_pipe_reader. */
+static void
+relay_line(char *line, void *argument)
+{
+	(void)argument;
+	if (!log_relay_line(line))
+		log_warnx("[worker_line_malformed] "
+			  "a worker wrote a malformed line to the log: dropped");
+}
+
 static int
 start_events(struct master *master)
 {
 	if (signals_start(master) == 0 && supervisor_start(master) == 0 &&
-	    log_relay_start(&master->log_relay, master->base) == 0 &&
+	    line_pipe_start(&master->log_relay, master->base, relay_line, NULL) == 0 &&
 	    recent_log_start(&master->recent_log, master->base) == 0) {
 		master->workers.log_relay_fd = master->log_relay.write_fd;
 		return 0;
@@ -270,7 +280,7 @@ master_finish(struct master *master)
 	ledger_destroy(master->workers.ledger);
 	fault_records_destroy(master->workers.fault_records);
 	witness_records_destroy(master->workers.witness_records);
-	log_relay_stop(&master->log_relay);
+	line_pipe_stop(&master->log_relay);
 	recent_log_stop(&master->recent_log);
 	history_destroy(master->history);
 	if (master->base != NULL)

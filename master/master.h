@@ -16,7 +16,7 @@
 #include "master/changes/rebalance.h"
 #include "master/changes/scale.h"
 #include "master/changes/shutdown.h"
-#include "master/log_relay.h"
+#include "master/line_pipe.h"
 #include "master/recent_log.h"
 #include "master/upgrade/upgrade.h"
 
@@ -37,7 +37,10 @@ struct master {
 	struct service_manager manager;
 	struct pending_requests pending;
 	struct admin_listeners *admin;
-	struct log_relay log_relay;
+	/* Lines of workers to syslog. A worker that held the socket of syslog could
+	 * send to any other datagram socket of the host, which no sandbox can prevent
+	 * (sendmsg(2) with an address). */
+	struct line_pipe log_relay;
 	struct recent_log recent_log;
 	struct history *history; /* admin/history.h */
 	uint64_t started_ns;

@@ -2,26 +2,21 @@
  * recent_log.h - the latest log lines of level warn and above, of all processes of the
  * server, for operators who look at its page.
  *
- * Each process writes such lines to a pipe, too (log_set_copy_fd()); one packet is one
- * line. The master keeps the latest ones. A line that finds the pipe full is not kept.
- * Lines of workers are untrusted: control characters are replaced. The pipe belongs to
- * one program: after an upgrade the workers of the previous one are not heard here.
+ * Each process writes such lines to a pipe, too (log_set_copy_fd()). The master keeps
+ * the latest ones, with control characters replaced.
  */
 #ifndef MASTER_RECENT_LOG_H
 #define MASTER_RECENT_LOG_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
-#include <event2/event_struct.h>
+#include "master/line_pipe.h"
 
 #define RECENT_LOG_LINES 50
 #define RECENT_LOG_LINE_MAX 512 /* bytes, NUL included; longer lines are cut */
 
 struct recent_log {
-	struct event event;
-	bool is_started;
-	int read_fd;
+	struct line_pipe pipe;
 	uint64_t count; /* lines ever; the latest ones are kept */
 	char lines[RECENT_LOG_LINES][RECENT_LOG_LINE_MAX];
 };

@@ -49,7 +49,7 @@ struct worker_args {
 	int channel_fd; /* to the master (proto/channel.h); owned */
 	const struct worker_socket *sockets; /* at least one for each listener */
 	size_t socket_count;
-	int log_fd;            /* for lines to syslog (log_relay.h); -1: none */
+	int log_fd;            /* for lines to syslog (line_pipe.h); -1: none */
 	struct ledger *ledger; /* of all workers */
 	uint32_t ledger_entry; /* of this worker */
 	struct worker_ledger *worker_ledger; /* the same, writable: set in the child */

@@ -152,7 +152,7 @@ make_memory_executable(void)
 	return mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0;
 }
 
-/* Of syslog a worker has a pipe alone (master/log_relay.h). */
+/* Of syslog a worker has a pipe alone (master/line_pipe.h). */
 static bool
 send_to_an_address(void)
 {
