@@ -13,20 +13,31 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The finaliser of a word, or of each word of a vector, in place. */
+#define PAYLOAD_MIX(x)                                                                 \
+	do {                                                                           \
+		(x) ^= (x) >> 30;                                                      \
+		(x) *= UINT64_C(0xbf58476d1ce4e5b9);                                   \
+		(x) ^= (x) >> 27;                                                      \
+		(x) *= UINT64_C(0x94d049bb133111eb);                                   \
+		(x) ^= (x) >> 31;                                                      \
+	} while (0)
+
 static inline uint64_t
 payload_mix(uint64_t x)
 {
-	x ^= x >> 30;
-	x *= UINT64_C(0xbf58476d1ce4e5b9);
-	x ^= x >> 27;
-	x *= UINT64_C(0x94d049bb133111eb);
-	return x ^ (x >> 31);
+	PAYLOAD_MIX(x);
+	return x;
 }
 
 /* Writes bytes offset .. offset + length - 1 of a connection to out. `printable` limits
  * them to 0x40-0x7f, without a line end, for --framing line. */
 void payload_fill(uint64_t seed, uint64_t connection, uint64_t offset, bool printable,
     uint8_t *out, size_t length);
+
+/* Compares with these bytes: the number of them before the first difference. */
+size_t payload_same(uint64_t seed, uint64_t connection, uint64_t offset, bool printable,
+    const uint8_t *data, size_t length);
 
 /* A number from min to max, a pure function of (seed, connection, message). */
 uint64_t payload_size(
