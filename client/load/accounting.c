@@ -15,28 +15,46 @@ messages_of(const struct load_context *ctx, uint64_t intended_ns)
 						   : &ctx->counters->messages;
 }
 
-void
-accounting_started(struct load_context *ctx, struct conn *conn)
+/* True if the message is measured: it was not due in the warm-up. */
+static bool
+start_one(struct load_context *ctx, struct conn *conn)
 {
 	struct queued_message *message =
 	    message_queue_at(&ctx->message_pool, conn->queue.unwritten);
-	struct counters_messages *messages = messages_of(ctx, message->intended_ns);
 	uint64_t blocked_ns, lag_ns;
 	own_delay_sent(conn, message, ctx->times.now_ns, &blocked_ns, &lag_ns);
 	message_queue_mark_written(&ctx->message_pool, &conn->queue, ctx->times.now_ns);
-	conn->due--;
-	conn->in_flight++;
-	conn->sent_on_connection++;
-	ctx->in_flight++;
-	counters_add(&messages->sent, 1);
-	counters_add(&messages->in_flight, 1);
-	if (ctx->plan->load < PLAN_INTERVAL ||
-	    message->intended_ns < ctx->times.measure_ns)
-		return;
+	if (message->intended_ns < ctx->times.measure_ns)
+		return false;
+	if (ctx->plan->load < PLAN_INTERVAL)
+		return true;
 	accounting_record(ctx, LATENCY_BLOCKED, blocked_ns);
 	accounting_record(ctx, LATENCY_SEND_LAG, lag_ns);
 	if (lag_ns > LATE_NS)
 		counters_add(&ctx->counters->messages_late, 1);
+	return true;
+}
+
+static void
+count_started(struct counters_messages *messages, uint64_t count)
+{
+	counters_add(&messages->sent, count);
+	counters_add(&messages->in_flight, count);
+}
+
+void
+accounting_started(struct load_context *ctx, struct conn *conn, uint64_t count)
+{
+	uint64_t measured = 0;
+	for (uint64_t i = 0; i < count; i++)
+		measured += start_one(ctx, conn);
+	conn->due -= (uint32_t)count;
+	conn->in_flight += (uint32_t)count;
+	conn->sent_on_connection += count;
+	ctx->in_flight += count;
+	if (measured < count)
+		count_started(&ctx->counters->warmup, count - measured);
+	count_started(&ctx->counters->messages, measured);
 }
 
 /* NULL if all connections have the same target. */
@@ -49,17 +67,52 @@ target_of(const struct load_context *ctx, const struct conn *conn)
 	    : &ctx->counters->targets[conn_state_number(ctx, conn) % count];
 }
 
-/* Counts an answer to a measured message. */
+/* Counts answers to measured messages. */
 static void
 count_at_target(struct load_context *ctx, const struct conn *conn, bool is_correct,
-    bool is_timed, uint64_t response_ns)
+    bool is_timed, uint64_t response_ns, uint64_t count)
 {
 	struct counters_target *target = target_of(ctx, conn);
 	if (target == NULL)
 		return;
-	counters_add(is_correct ? &target->verified : &target->wrong, 1);
+	counters_add(is_correct ? &target->verified : &target->wrong, count);
 	if (is_timed && target->response != NULL)
-		histogram_record(target->response, response_ns);
+		histogram_record_many(target->response, response_ns, count);
+}
+
+/* `count` messages that were due and sent at the same time are answered. */
+static void
+account_answers(struct load_context *ctx, struct conn *conn,
+    const struct queued_message *message, uint32_t count, bool is_correct,
+    uint64_t now_ns)
+{
+	struct counters_messages *messages = messages_of(ctx, message->intended_ns);
+	bool is_measured = is_correct &&
+	    message->intended_ns >= ctx->times.measure_ns && !ctx->expectation->none;
+	/* A duplicate that came early may be the answer to a message like it. */
+	if (now_ns < message->written_ns)
+		now_ns = message->written_ns;
+	if (conn->in_flight >= ctx->plan->pipeline &&
+	    conn->in_flight - count < ctx->plan->pipeline)
+		conn->ready_ns = now_ns;
+	conn->in_flight -= count;
+	conn->failures = 0;
+	ctx->in_flight -= count;
+	counters_add(is_correct ? &messages->verified : &messages->wrong, count);
+	counters_add(&messages->in_flight, -(uint64_t)count);
+	counters_set(&ctx->counters->last_answer_ns, now_ns);
+	outage_watch_answered(ctx, conn, message->intended_ns,
+	    now_ns - (ctx->sample.weight > 0 ? ctx->sample.waited_ns : 0));
+	own_delay_answered(ctx, conn, message, is_measured, count);
+	if (message->intended_ns >= ctx->times.measure_ns)
+		count_at_target(ctx, conn, is_correct, is_measured,
+		    now_ns - message->intended_ns, count);
+	if (!is_measured)
+		return;
+	accounting_record_many(
+	    ctx, LATENCY_RESPONSE, now_ns - message->intended_ns, count);
+	accounting_record_many(
+	    ctx, LATENCY_SERVICE, now_ns - message->written_ns, count);
 }
 
 void
@@ -68,29 +121,33 @@ accounting_answered(
 {
 	struct queued_message message =
 	    message_queue_pop(&ctx->message_pool, &conn->queue);
-	struct counters_messages *messages = messages_of(ctx, message.intended_ns);
-	bool is_measured = is_correct && message.intended_ns >= ctx->times.measure_ns &&
-	    !ctx->expectation->none;
-	/* A duplicate that came early may be the answer to a message like it. */
-	if (now_ns < message.written_ns)
-		now_ns = message.written_ns;
-	if (conn->in_flight-- == ctx->plan->pipeline)
-		conn->ready_ns = now_ns;
-	conn->failures = 0;
-	ctx->in_flight--;
-	counters_add(is_correct ? &messages->verified : &messages->wrong, 1);
-	counters_add(&messages->in_flight, (uint64_t)-1);
-	counters_set(&ctx->counters->last_answer_ns, now_ns);
-	outage_watch_answered(ctx, conn, message.intended_ns,
-	    now_ns - (ctx->sample.weight > 0 ? ctx->sample.waited_ns : 0));
-	own_delay_answered(ctx, conn, &message, is_measured);
-	if (message.intended_ns >= ctx->times.measure_ns)
-		count_at_target(
-		    ctx, conn, is_correct, is_measured, now_ns - message.intended_ns);
-	if (!is_measured)
-		return;
-	accounting_record(ctx, LATENCY_RESPONSE, now_ns - message.intended_ns);
-	accounting_record(ctx, LATENCY_SERVICE, now_ns - message.written_ns);
+	account_answers(ctx, conn, &message, 1, is_correct, now_ns);
+}
+
+/* True if the next message can be accounted for together with that one. */
+static bool
+is_like(const struct load_context *ctx, const struct conn *conn,
+    const struct queued_message *message)
+{
+	const struct queued_message *next =
+	    message_queue_at(&ctx->message_pool, conn->queue.head);
+	return next->intended_ns == message->intended_ns &&
+	    next->written_ns == message->written_ns && next->own_us == message->own_us;
+}
+
+void
+accounting_answered_many(
+    struct load_context *ctx, struct conn *conn, uint64_t count, uint64_t now_ns)
+{
+	while (count > 0) {
+		struct queued_message message =
+		    message_queue_pop(&ctx->message_pool, &conn->queue);
+		uint32_t alike = 1;
+		for (; alike < count && is_like(ctx, conn, &message); alike++)
+			message_queue_pop(&ctx->message_pool, &conn->queue);
+		account_answers(ctx, conn, &message, alike, true, now_ns);
+		count -= alike;
+	}
 }
 
 void

@@ -14,13 +14,23 @@ accounting_record(const struct load_context *ctx, enum latency_kind kind, uint64
 	histogram_record(ctx->counters->histograms[kind], ns);
 }
 
-/* The socket took the first byte of the next due message. */
-void accounting_started(struct load_context *ctx, struct conn *conn);
+static inline void
+accounting_record_many(
+    const struct load_context *ctx, enum latency_kind kind, uint64_t ns, uint64_t count)
+{
+	histogram_record_many(ctx->counters->histograms[kind], ns, count);
+}
+
+/* The socket took the first bytes of the next `count` due messages. */
+void accounting_started(struct load_context *ctx, struct conn *conn, uint64_t count);
 
 /* The oldest message is answered, correctly or not, or needs no answer. `now_ns`: when
  * its answer was complete. */
 void accounting_answered(
     struct load_context *ctx, struct conn *conn, bool is_correct, uint64_t now_ns);
+/* The oldest `count` messages are answered correctly, at the same time. */
+void accounting_answered_many(
+    struct load_context *ctx, struct conn *conn, uint64_t count, uint64_t now_ns);
 
 void accounting_set_released(
     struct load_context *ctx, struct conn *conn, uint32_t released);

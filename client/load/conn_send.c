@@ -12,12 +12,13 @@
 static void
 schedule_closed_loop(struct load_context *ctx, struct conn *conn)
 {
+	uint32_t pending = conn_state_awaited(conn) + conn->due;
 	if (!ctx->is_running || ctx->plan->load != PLAN_CLOSED ||
 	    conn->state != CONN_OPEN)
 		return;
-	while (conn_state_awaited(conn) + conn->due < ctx->plan->pipeline)
-		if (!conn_state_schedule(ctx, conn, ctx->times.now_ns))
-			return;
+	if (pending < ctx->plan->pipeline)
+		conn_state_schedule_many(
+		    ctx, conn, ctx->times.now_ns, ctx->plan->pipeline - pending);
 }
 
 /* While a message is in flight the timeout of its answer applies; otherwise it is

@@ -47,20 +47,29 @@ conn_state_has_work(const struct load_context *ctx, const struct conn *conn)
 	return !ctx->is_stopped || (conn->due > 0 && !ctx->is_dropping);
 }
 
+void
+conn_state_schedule_many(
+    struct load_context *ctx, struct conn *conn, uint64_t intended_ns, uint64_t count)
+{
+	uint64_t messages = ctx->plan->messages;
+	if (messages > 0 && count > messages - conn->scheduled)
+		count = messages - conn->scheduled;
+	for (uint64_t i = 0; i < count; i++)
+		message_queue_push(&ctx->message_pool, &conn->queue, intended_ns);
+	conn->due += (uint32_t)count;
+	conn->scheduled += count;
+	if (ctx->plan->load >= PLAN_INTERVAL && intended_ns >= ctx->times.measure_ns)
+		counters_add(&ctx->counters->messages_due, count);
+	if (conn->scheduled == messages)
+		conn_state_deactivate(ctx, conn);
+}
+
 bool
 conn_state_schedule(struct load_context *ctx, struct conn *conn, uint64_t intended_ns)
 {
-	uint64_t messages = ctx->plan->messages;
-	if (messages > 0 && conn->scheduled >= messages)
-		return false;
-	message_queue_push(&ctx->message_pool, &conn->queue, intended_ns);
-	conn->due++;
-	conn->scheduled++;
-	if (ctx->plan->load >= PLAN_INTERVAL && intended_ns >= ctx->times.measure_ns)
-		counters_add(&ctx->counters->messages_due, 1);
-	if (conn->scheduled == messages)
-		conn_state_deactivate(ctx, conn);
-	return true;
+	uint64_t before = conn->scheduled;
+	conn_state_schedule_many(ctx, conn, intended_ns, 1);
+	return conn->scheduled > before;
 }
 
 void

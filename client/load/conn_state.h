@@ -117,6 +117,9 @@ void conn_state_init(struct conn *conn);
 /* Makes a message due. False when the connection has no more messages to send. */
 bool conn_state_schedule(
     struct load_context *ctx, struct conn *conn, uint64_t intended_ns);
+/* Makes up to `count` messages due. */
+void conn_state_schedule_many(
+    struct load_context *ctx, struct conn *conn, uint64_t intended_ns, uint64_t count);
 
 /* Puts the connection into, or takes it out of, the list of active connections. */
 void conn_state_activate(struct load_context *ctx, struct conn *conn);

@@ -72,7 +72,7 @@ own_delay_sent_late(const struct conn *conn, struct queued_message *message,
 
 static void
 record(struct load_context *ctx, enum counters_sample which, uint64_t ns,
-    uint64_t own_ns, uint32_t weight)
+    uint64_t own_ns, uint64_t weight)
 {
 	struct histogram **pair = ctx->counters->samples[which];
 	histogram_record_many(pair[COUNTERS_MEASURED], ns, weight);
@@ -82,9 +82,10 @@ record(struct load_context *ctx, enum counters_sample which, uint64_t ns,
 
 void
 own_delay_record(struct load_context *ctx, struct conn *conn,
-    const struct queued_message *message, bool is_measured)
+    const struct queued_message *message, bool is_measured, uint32_t count)
 {
 	const struct load_sample *sample = &ctx->sample;
+	uint64_t weight = (uint64_t)sample->weight * count;
 	uint64_t now_ns = ctx->times.now_ns, waited_ns = sample->waited_ns;
 	uint64_t own_ns = (uint64_t)message->own_us * NS_PER_US + waited_ns;
 	conn->own_us = to_us(own_ns);
@@ -93,11 +94,11 @@ own_delay_record(struct load_context *ctx, struct conn *conn,
 	if (own_ns > counters_get(&ctx->counters->own_delay_max_ns))
 		counters_set(&ctx->counters->own_delay_max_ns, own_ns);
 	histogram_record_many(
-	    ctx->counters->histograms[LATENCY_RECEIVE_LAG], waited_ns, sample->weight);
+	    ctx->counters->histograms[LATENCY_RECEIVE_LAG], waited_ns, weight);
 	record(ctx, COUNTERS_SAMPLE_RESPONSE, now_ns - message->intended_ns, own_ns,
-	    sample->weight);
+	    weight);
 	/* Without a schedule a message is sent when it is due: both are the same. */
 	if (ctx->plan->load >= PLAN_INTERVAL)
 		record(ctx, COUNTERS_SAMPLE_SERVICE, now_ns - message->written_ns,
-		    waited_ns, sample->weight);
+		    waited_ns, weight);
 }

@@ -45,17 +45,18 @@ own_delay_sent(const struct conn *conn, struct queued_message *message, uint64_t
 		own_delay_sent_late(conn, message, now_ns, ret_blocked_ns, ret_lag_ns);
 }
 
-/* Records a message that the last read answers in the sample. */
+/* Records `count` messages of the same times that the last read answers in the sample.
+ */
 void own_delay_record(struct load_context *ctx, struct conn *conn,
-    const struct queued_message *message, bool is_measured);
+    const struct queued_message *message, bool is_measured, uint32_t count);
 
-/* A message is answered by the last read. */
+/* So many messages of the same times are answered by the last read. */
 static inline void
 own_delay_answered(struct load_context *ctx, struct conn *conn,
-    const struct queued_message *message, bool is_measured)
+    const struct queued_message *message, bool is_measured, uint32_t count)
 {
 	if (ctx->sample.weight > 0)
-		own_delay_record(ctx, conn, message, is_measured);
+		own_delay_record(ctx, conn, message, is_measured, count);
 	else
 		conn->own_us = message->own_us;
 }

@@ -337,7 +337,7 @@ grant(struct load_context *ctx, struct conn *conn, struct talk *talk)
 	for (uint32_t n = startable - talk->granted; n > 0; n--) {
 		player_start_pass(&talk->player);
 		if (ctx->talks->begins_when_due)
-			accounting_started(ctx, conn);
+			accounting_started(ctx, conn, 1);
 		else
 			talk->granted++;
 	}
@@ -385,7 +385,7 @@ begin(struct load_context *ctx, struct conn *conn, uint32_t passes, bool begins_
 	if (ctx->talks->begins_when_due)
 		return;
 	for (; passes > 0; passes--, talk->granted--)
-		accounting_started(ctx, conn);
+		accounting_started(ctx, conn, 1);
 }
 
 /* The socket took a part: says that part once more, with the player itself. */

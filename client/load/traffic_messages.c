@@ -1,8 +1,26 @@
 /* Messages: the bytes come from the sequence, the verdicts from verify. */
 #include <string.h>
 
+#include "proto/payload.h"
 #include "client/load/accounting.h"
 #include "client/load/traffic.h"
+
+/* As traffic_messages_gather(), for `messages` messages of which the first may be sent
+ * in part. */
+static const uint8_t *
+gather_uniform(
+    struct load_context *ctx, struct conn *conn, uint32_t messages, size_t *ret_length)
+{
+	const struct sequence *sequence = ctx->sequence;
+	const struct cursor *cursor = &conn->send;
+	uint64_t length = messages * sequence->size_min - cursor->at;
+	if (length > LOAD_BUFFER_BYTES)
+		length = LOAD_BUFFER_BYTES;
+	payload_fill(sequence->seed, conn_state_number(ctx, conn),
+	    cursor->offset + cursor->at, false, ctx->buffers.outgoing, length);
+	*ret_length = length;
+	return ctx->buffers.outgoing;
+}
 
 /* The bytes to send next: the rest of the message at the cursor and those that may be
  * started, up to the size of the buffer. NULL without any. */
@@ -13,6 +31,8 @@ traffic_messages_gather(struct load_context *ctx, struct conn *conn, size_t *ret
 	struct cursor cursor = conn->send;
 	uint32_t messages = conn_state_startable(ctx, conn) + (cursor.at > 0 ? 1 : 0);
 	size_t room = ctx->plan->dribble ? 1 : LOAD_BUFFER_BYTES, length = 0;
+	if (ctx->sequence->is_uniform && messages > 0 && !ctx->plan->dribble)
+		return gather_uniform(ctx, conn, messages, ret_length);
 	while (messages > 0 && length < room) {
 		if (cursor.length == 0)
 			cursor.length = sequence_wire_length(
@@ -38,6 +58,18 @@ traffic_messages_gather(struct load_context *ctx, struct conn *conn, size_t *ret
 	return length > 0 ? ctx->buffers.outgoing : NULL;
 }
 
+/* As traffic_messages_sent(). */
+static void
+sent_uniform(struct load_context *ctx, struct conn *conn, size_t length)
+{
+	const struct cursor before = conn->send;
+	uint64_t ended = sequence_advance(ctx->sequence, &conn->send, length);
+	uint64_t begun = ended + (conn->send.at > 0) - (before.at > 0);
+	accounting_started(ctx, conn, begun);
+	if (ctx->expectation->none)
+		accounting_answered_many(ctx, conn, ended, ctx->times.now_ns);
+}
+
 /* Advances the send cursor by `sent` bytes. */
 void
 traffic_messages_sent(struct load_context *ctx, struct conn *conn, size_t length)
@@ -45,12 +77,16 @@ traffic_messages_sent(struct load_context *ctx, struct conn *conn, size_t length
 	uint64_t connection = conn_state_number(ctx, conn);
 	struct cursor *cursor = &conn->send;
 	counters_add(&ctx->counters->bytes_sent, length);
+	if (ctx->sequence->is_uniform) {
+		sent_uniform(ctx, conn, length);
+		return;
+	}
 	while (length > 0) {
 		if (cursor->length == 0)
 			cursor->length = sequence_wire_length(
 			    ctx->sequence, connection, cursor->message);
 		if (cursor->at == 0)
-			accounting_started(ctx, conn);
+			accounting_started(ctx, conn, 1);
 		uint32_t left = cursor->length - cursor->at;
 		uint32_t n = length < left ? (uint32_t)length : left;
 		cursor->at += n;
@@ -94,6 +130,7 @@ received(
 	set_connection(verify, conn);
 	in.data = data;
 	in.length = length;
+	accounting_answered_many(ctx, conn, verify_run(verify, &in), ctx->times.now_ns);
 	while (in.length > 0 || conn->answers.held != NULL) {
 		enum verify_result result = verify_feed(verify, &in);
 		if (result == VERIFY_MORE && in.length == 0)

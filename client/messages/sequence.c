@@ -161,10 +161,13 @@ sequence_open(const struct plan *plan, struct sequence *ret, char *error)
 		.size_min = plan->size_min,
 		.size_max = plan->size_max,
 	};
+	struct frame empty = framing_for_payload(plan->framing, 0);
 	if (plan->payload) {
 		out.count = 1;
 		out.longest = (uint32_t)plan->size_max;
 		out.varies = true;
+		out.is_uniform = plan->size_min == plan->size_max &&
+		    plan->size_min > 0 && frame_length(&empty) == 0;
 		*ret = out;
 		return 0;
 	}

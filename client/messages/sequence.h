@@ -32,8 +32,25 @@ struct sequence {
 	uint32_t count;                 /* texts; 1 for a payload */
 	uint32_t longest;               /* payload bytes of the longest message */
 	bool varies;                    /* two connections may send different bytes */
+	bool is_uniform; /* a payload without framing, in messages of one size */
 	uint64_t seed, size_min, size_max;
 };
+
+/* With is_uniform a connection sends its payload as it is, and messages are cut from it
+ * without being looked at: the bytes of many are made, and compared, at once. Moves the
+ * cursor `bytes` forwards; returns the number of messages that end there or before. */
+static inline uint64_t
+sequence_advance(const struct sequence *sequence, struct cursor *cursor, uint64_t bytes)
+{
+	uint64_t size = sequence->size_min, at = cursor->at + bytes, messages = 0;
+	if (at >= size)
+		messages = at / size;
+	cursor->message += messages;
+	cursor->offset += messages * size;
+	cursor->at = (uint32_t)(at - messages * size);
+	cursor->length = cursor->at > 0 ? (uint32_t)size : 0;
+	return messages;
+}
 
 /* Reads and checks the messages of the plan. 0, or a status (sysexits.h: EX_USAGE,
  * EX_OSERR) with one line in error[PLAN_ERROR_MAX]. On 0 the caller calls

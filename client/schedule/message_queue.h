@@ -43,9 +43,32 @@ message_queue_init(struct message_queue *queue)
 void message_queue_pool_init(struct message_pool *pool);
 void message_queue_pool_finish(struct message_pool *pool);
 
+/* Makes room for more records. */
+void message_queue_grow(struct message_pool *pool);
+
 /* Adds a message at the end. */
-void message_queue_push(
-    struct message_pool *pool, struct message_queue *queue, uint64_t intended_ns);
+static inline void
+message_queue_push(
+    struct message_pool *pool, struct message_queue *queue, uint64_t intended_ns)
+{
+	uint32_t index = pool->free;
+	if (index != MESSAGE_QUEUE_NONE) {
+		pool->free = pool->records[index].next;
+	} else {
+		if (pool->count == pool->room)
+			message_queue_grow(pool);
+		index = pool->count++;
+	}
+	pool->records[index] = (struct queued_message){ .intended_ns = intended_ns,
+		.next = MESSAGE_QUEUE_NONE };
+	if (queue->tail != MESSAGE_QUEUE_NONE)
+		pool->records[queue->tail].next = index;
+	else
+		queue->head = index;
+	queue->tail = index;
+	if (queue->unwritten == MESSAGE_QUEUE_NONE)
+		queue->unwritten = index;
+}
 
 static inline struct queued_message *
 message_queue_at(const struct message_pool *pool, uint32_t index)
@@ -54,8 +77,20 @@ message_queue_at(const struct message_pool *pool, uint32_t index)
 }
 
 /* Removes and returns the oldest; the queue must not be empty. */
-struct queued_message message_queue_pop(
-    struct message_pool *pool, struct message_queue *queue);
+static inline struct queued_message
+message_queue_pop(struct message_pool *pool, struct message_queue *queue)
+{
+	uint32_t index = queue->head;
+	struct queued_message message = pool->records[index];
+	queue->head = message.next;
+	if (queue->head == MESSAGE_QUEUE_NONE)
+		queue->tail = MESSAGE_QUEUE_NONE;
+	if (queue->unwritten == index)
+		queue->unwritten = message.next;
+	pool->records[index].next = pool->free;
+	pool->free = index;
+	return message;
+}
 
 /* Marks the first message that is not started as started. */
 static inline void

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/xmalloc.h"
+#include "proto/payload.h"
 #include "client/verify/detect.h"
 #include "client/verify/diagnosis.h"
 #include "client/verify/mismatch.h"
@@ -449,6 +450,37 @@ feed_intact(struct verify *verify, struct verify_input *in)
 	hold(verify, in);
 	held_damaged(in->stream->held);
 	return step_held(verify, in, false);
+}
+
+/* True if the answers are the messages, byte for byte. */
+static bool
+is_echo(const struct verify *verify)
+{
+	const struct reply *reply = verify->expectation->reply;
+	enum reply_kind kind;
+	return reply_kind(verify, &kind) && kind == REPLY_ECHO &&
+	    (reply == NULL || reply->text_length == 0);
+}
+
+uint32_t
+verify_run(struct verify *verify, struct verify_input *in)
+{
+	const struct sequence *sequence = verify->expectation->sequence;
+	struct verify_stream *stream = in->stream;
+	struct cursor *cursor = &stream->cursor;
+	if (!sequence->is_uniform || stream->held != NULL || stream->wrong ||
+	    in->unanswered == 0 || verify->expectation->none || !is_echo(verify))
+		return 0;
+	uint64_t n = in->unanswered * sequence->size_min - cursor->at;
+	if (n > in->length)
+		n = in->length;
+	size_t right = payload_same(sequence->seed, in->connection,
+	    cursor->offset + cursor->at, false, in->data, n);
+	uint64_t answers = sequence_advance(sequence, cursor, right);
+	in->data += right;
+	in->length -= right;
+	in->unanswered -= (uint32_t)answers;
+	return (uint32_t)answers;
 }
 
 enum verify_result

@@ -98,6 +98,11 @@ void verify_finish(struct verify *verify);
  * cursor is at the next answer. */
 enum verify_result verify_feed(struct verify *verify, struct verify_input *in);
 
+/* Takes right answers from the start of the input, many at once, where sequence.h
+ * allows that; the number of those that are complete. What is left, verify_feed()
+ * takes. */
+uint32_t verify_run(struct verify *verify, struct verify_input *in);
+
 /* Nothing more will arrive: decides with what there is. Called until MORE; then
  * messages without verdict have no complete answer. */
 enum verify_result verify_end(struct verify *verify, struct verify_input *in);

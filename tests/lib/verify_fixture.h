@@ -125,6 +125,10 @@ feed_segment(struct fixture *fixture, const uint8_t *data, size_t length)
 
 	assert_non_null(copy);
 	memcpy(copy, data, length);
+	in.unanswered = fixture->unanswered;
+	uint32_t right = verify_run(&fixture->verify, &in);
+	fixture->right += right;
+	fixture->unanswered -= right;
 	do {
 		in.unanswered = fixture->unanswered;
 		result = verify_feed(&fixture->verify, &in);
