@@ -279,8 +279,8 @@ keeper_run(const struct worker_args *args, const struct crash_region *region)
 	process_title_set(title);
 	catch_signals();
 	read_names(args, &names);
-	if (config_has_tls(args->config))
-		sandbox_hide_memory();
+	/* Its worker may be given connections with TLS by another configuration. */
+	sandbox_hide_memory();
 	/* Without the master it can pass on nothing, whatever it waits for then. */
 	if (names.names == NULL || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
 	    crash_region_protect(region) < 0 ||

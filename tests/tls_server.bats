@@ -371,6 +371,21 @@ loads() # NAME OPTION... - a load that verifies everything and never reconnects
 	done
 	[ "$(stat -c %u "/proc/$YODELD_PID/maps")" = 65534 ]
 	run -0 say --ca ca.pem -t x
+	# A worker without TLS is given a connection that has it.
+	mkfifo go
+	exec 5<>go
+	spawn held "$TLS_CLIENT" say "127.0.0.1:$PORT" --ca ca.pem --wait go -t one -t two
+	echo >&5
+	wait_until grep -q one held.out
+	sed -i '/"tls"/d; s/"line",$/"line" } ],/' yodeld.json
+	reload
+	wait_until logged '2 workers exited within .*: 1 connections? transferred'
+	local owners=()
+	for pid in $(worker_pids); do owners+=("$(stat -c %u "/proc/$pid/maps")"); done
+	[[ " ${owners[*]} " = *" 0 "* && " ${owners[*]} " = *" 65534 "* ]]
+	echo >&5
+	wait "$(<held.pid)"
+	grep -q two held.out
 }
 
 @test "a key of root with mode 0640 is renewed by a server of its group" {

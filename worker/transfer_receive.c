@@ -19,6 +19,7 @@
 #include "worker/connection/worker_state.h"
 #include "worker/conversation/session.h"
 #include "worker/faults/fault_injection.h"
+#include "worker/limits/sandbox.h"
 #include "worker/proxy_phase.h"
 #include "worker/tls_phase.h"
 #include "worker/transfer_state.h"
@@ -286,6 +287,16 @@ take_session(
 	    session_adopt(&listener->side, &connection->input);
 }
 
+/* Another configuration may have TLS at a listener that has none here. */
+static void
+hide_keys(struct worker *worker, const struct transfer_record *record)
+{
+	if (record->tls_bytes == 0 || worker->tls.is_hidden)
+		return;
+	worker->tls.is_hidden = true;
+	sandbox_hide_memory();
+}
+
 /* Makes a frozen connection of a record and its bytes; NULL on failure. */
 static struct connection *
 install_one(struct receiver *receiver, const struct transfer_record *record, int fd,
@@ -301,6 +312,7 @@ install_one(struct receiver *receiver, const struct transfer_record *record, int
 	struct connection *connection = connection_install(listener, fd, record);
 	if (connection == NULL)
 		return NULL;
+	hide_keys(receiver->worker, record);
 	receiver->arrivals[receiver->arrival_count++] = connection->listener;
 	if (transfer_state_read(connection, record, state_fd) < 0 ||
 	    !take_session(receiver, connection, record->listener)) {

@@ -425,8 +425,10 @@ worker_run(const struct worker_args *args)
 	/* The keeper, which has only the first half, is to outlive this process. But it
 	 * goes before the master: it holds the memory of connections. */
 	resources_prefer_for_oom(own_score_fd, WORKER_OOM_PREFERENCE / 2);
-	if (config_has_tls(args->config))
+	if (config_has_tls(args->config)) {
 		sandbox_hide_memory();
+		worker.tls.is_hidden = true;
+	}
 	if (rc < 0 || sandbox_enter(args->config->security.seccomp) < 0 ||
 	    channel_send(args->channel_fd, &ready, -1) < 0) {
 		log_error("[start_failed] cannot start");

@@ -4,6 +4,7 @@
 #include <stdint.h>
 /* cmocka needs those above */
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -191,6 +192,12 @@ change_option_of_another_level(void)
 }
 
 static bool
+make_core_files_possible(void)
+{
+	return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0;
+}
+
+static bool
 leave_namespace(void)
 {
 	return unshare(CLONE_NEWUSER) == 0;
@@ -220,6 +227,7 @@ test_forbidden_system_calls_kill_the_worker(void **state)
 	assert_true(is_killed(change_descriptor_flags));
 	assert_true(is_killed(change_other_socket_options));
 	assert_true(is_killed(change_option_of_another_level));
+	assert_true(is_killed(make_core_files_possible));
 	assert_true(is_killed(leave_namespace));
 }
 
@@ -263,6 +271,13 @@ a_descriptor_is_passed(void)
 }
 
 static bool
+hides_its_memory(void)
+{
+	sandbox_hide_memory();
+	return true;
+}
+
+static bool
 stops_accepting_on_a_listener(void)
 {
 	return listen_block_new(old_socket) == 0;
@@ -295,6 +310,7 @@ test_needed_system_calls_work(void **state)
 	assert_true(works(SECCOMP_ON, allocates_and_frees_memory));
 	assert_true(works(SECCOMP_ON, a_log_line_is_written));
 	assert_true(works(SECCOMP_ON, a_descriptor_is_passed));
+	assert_true(works(SECCOMP_ON, hides_its_memory));
 	assert_true(works(SECCOMP_ON, refuses_and_logs_a_denied_address));
 }
 

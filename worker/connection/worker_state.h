@@ -124,6 +124,7 @@ struct worker_faults {
 /* tls_state.c */
 struct worker_tls {
 	size_t cipher_count; /* connections with cipher contexts */
+	bool is_hidden;      /* this process makes no core file */
 };
 
 /* Replies made by responder.c and not yet sent: one send for all that fit. */

@@ -236,6 +236,9 @@ static const struct narrow_call worker_narrow_calls[] = {
 	{ SCMP_SYS(sendto), { { 4, SCMP_CMP_EQ, 0, 0 } } },
 	{ SCMP_SYS(fcntl), { { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } } },
 	{ SCMP_SYS(fcntl64), { { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } } },
+	/* sandbox_hide_memory(), when keys arrive with a connection */
+	{ SCMP_SYS(prctl),
+	    { { 0, SCMP_CMP_EQ, PR_SET_DUMPABLE, 0 }, { 1, SCMP_CMP_EQ, 0, 0 } } },
 	{ SCMP_SYS(setsockopt), { OPTION(SOL_SOCKET, SO_LINGER) } },
 	{ SCMP_SYS(getsockopt), { OPTION(SOL_SOCKET, SO_TYPE) } },
 	{ SCMP_SYS(getsockopt), { OPTION(SOL_SOCKET, SO_ACCEPTCONN) } },

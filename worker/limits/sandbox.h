@@ -41,7 +41,8 @@ int sandbox_enter_keeper(enum seccomp_use seccomp) __attribute__((warn_unused_re
 bool sandbox_is_possible(void);
 
 /* The process makes no core file, and no process of its user can read its memory: for
- * one that has keys in it. After it has opened its files in /proc/self. */
+ * one that has keys in it. After it has opened its files in /proc/self; also inside
+ * the sandbox. */
 void sandbox_hide_memory(void);
 
 #endif
