@@ -170,6 +170,21 @@ load_through_proxy()
 	[[ $stderr == *'expected "set LISTENER FAULT..." or "clear"'* ]]
 }
 
+@test "faults that are set at all listeners leave out those that cannot have them" {
+	start_server '' --listen 127.0.0.1:0=echo --listen 127.0.0.2:0=witness \
+		--listen "unix:$PWD/echo.sock=echo"
+	run -0 ctl faults set all reset
+	[[ $output = "faults: all: 1 set, until "*"; not at 127.0.0.2:0: faults[0]: found a fault on a listener with a witness"*"; unix:"*": faults[0]: found \"reset\" on a Unix socket"* ]]
+	faults '[len(l["faults"]) for l in f["listeners"]] == [1, 0, 0]'
+	run -0 ctl faults set all
+	[[ $output != *"not at"* ]]
+	run -1 --separate-stderr ctl faults set all reset dropp
+	[[ $stderr =~ 'faults[1]: position 1: found "dropp"' ]]
+	run -1 --separate-stderr ctl faults set 127.0.0.2:0 drop
+	[[ $stderr = *"127.0.0.2:0: faults[0]: found a fault on a listener with a witness"* ]]
+	faults 'not any(l["faults"] for l in f["listeners"])'
+}
+
 @test "faults that are set while a reload is in progress end with it" {
 	local reload
 	mkdir -p bin

@@ -172,17 +172,11 @@ post_faults(const struct context *context)
 	}
 	int rc = clears ? fault_change_clear(workers, text)
 			: fault_change_set(workers, listener, faults, count, text);
-	if (rc < 0)
-		respond(context, HTTP_BADREQUEST, text);
-	else if (clears)
+	if (rc == 0 && clears)
 		respond(context, HTTP_OK,
 		    "faults: those of the configuration are in effect");
-	else {
-		snprintf(text, sizeof(text),
-		    "faults: %.64s: %zu set, until they are cleared, a reload or an upgrade",
-		    listener, count);
-		respond(context, HTTP_OK, text);
-	}
+	else
+		respond(context, rc < 0 ? HTTP_BADREQUEST : HTTP_OK, text);
 }
 
 /* faults?record=N: only the latest N records */

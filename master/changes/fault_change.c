@@ -15,6 +15,8 @@
 #include "conf/listener_faults.h"
 #include "master/workers/process.h"
 
+#define REFUSALS_MAX 384 /* bytes */
+
 static void
 write_listener(FILE *out, const struct listener_config *listener)
 {
@@ -95,48 +97,66 @@ is_selected(const struct listener_config *config, const char *listener)
 	    strcmp(listener, config->address_text) == 0;
 }
 
-/* Checks or sets the faults of the selected listeners, whose number is returned; -1
- * with the error. */
+/* 0, or -1 with the error if no listener could have these faults. */
 static int
-visit(struct config *config, const char *listener, const char *const *faults,
-    size_t count, bool is_check, char *error)
+check_texts(const char *const *faults, size_t count, char *error)
 {
-	int found = 0;
-	for (size_t i = 0; i < config->listener_count; i++) {
-		struct listener_config *one = &config->listeners[i];
-		struct listener_config copy = *one;
-		char reason[CONFIG_ERROR_MAX];
-		if (!is_selected(one, listener))
+	char reason[CONFIG_ERROR_MAX - 64];
+	for (size_t i = 0; i < count; i++) {
+		struct fault fault;
+		if (fault_parse(faults[i], &fault, reason, sizeof(reason)) == 0)
 			continue;
-		found++;
-		copy.faults = NULL;
-		if (listener_faults_set(is_check ? &copy : one, faults, count, reason) <
-		    0) {
-			snprintf(error, CONFIG_ERROR_MAX, "%.64s: %.400s",
-			    one->address_text, reason);
-			return -1;
-		}
-		free(is_check ? copy.faults : NULL);
+		snprintf(error, CONFIG_ERROR_MAX, "faults[%zu]: %s", i, reason);
+		return -1;
 	}
-	return found;
+	return 0;
+}
+
+/* Appends that a listener keeps its faults, or "..." if there is no more room. */
+static void
+append_refusal(char *refusals, const char *address, const char *reason)
+{
+	size_t at = strlen(refusals), size = REFUSALS_MAX - at;
+	int n = snprintf(
+	    refusals + at, size, "%s%.64s: %s", at == 0 ? "" : "; ", address, reason);
+	if (n >= (int)size)
+		snprintf(refusals + at, size, "%s...", at == 0 ? "" : "; ");
 }
 
 int
 fault_change_set(struct worker_table *workers, const char *listener,
-    const char *const *faults, size_t count, char *error)
+    const char *const *faults, size_t count, char *ret_text)
 {
 	struct config *config = &workers->config->current;
-	int found = visit(config, listener, faults, count, true, error);
-	if (found == 0)
-		snprintf(error, CONFIG_ERROR_MAX,
-		    "found \"%.64s\", expected \"" FAULT_CHANGE_ALL
-		    "\" or the address of a listener as configured",
-		    listener);
-	if (found <= 0 || visit(config, listener, faults, count, false, error) < 0)
+	char reason[CONFIG_ERROR_MAX], refusals[REFUSALS_MAX] = "";
+	size_t set = 0;
+	if (check_texts(faults, count, ret_text) < 0)
 		return -1;
+	for (size_t i = 0; i < config->listener_count; i++) {
+		struct listener_config *one = &config->listeners[i];
+		if (!is_selected(one, listener))
+			continue;
+		if (listener_faults_set(one, faults, count, reason) == 0)
+			set++;
+		else
+			append_refusal(refusals, one->address_text, reason);
+	}
+	if (set == 0) {
+		if (refusals[0] != '\0')
+			snprintf(ret_text, CONFIG_ERROR_MAX, "%s", refusals);
+		else
+			snprintf(ret_text, CONFIG_ERROR_MAX,
+			    "found \"%.64s\", expected \"" FAULT_CHANGE_ALL
+			    "\" or the address of a listener as configured",
+			    listener);
+		return -1;
+	}
 	send_to_workers(workers);
 	log_info("[faults_set listener faults] faults: %s: %zu set at run time",
 	    listener, count);
+	snprintf(ret_text, CONFIG_ERROR_MAX,
+	    "faults: %.64s: %zu set, until they are cleared, a reload or an upgrade%s%s",
+	    listener, count, refusals[0] == '\0' ? "" : "; not at ", refusals);
 	return 0;
 }
 
