@@ -214,17 +214,5 @@ tls_files_are_equal(const struct listener_config *a, const struct listener_confi
 	const struct tls_context *one = a->tls.context, *other = b->tls.context;
 	if (one == NULL || other == NULL)
 		return one == other;
-	size_t count = tls_context_certificate_count(one);
-	if (count != tls_context_certificate_count(other))
-		return false;
-	for (size_t i = 0; i < count; i++) {
-		const char *name;
-		const struct tls_certificate *x =
-		    tls_context_certificate(one, i, &name);
-		const struct tls_certificate *y =
-		    tls_context_certificate(other, i, &name);
-		if (memcmp(x->sha256, y->sha256, sizeof(x->sha256)) != 0)
-			return false;
-	}
-	return true;
+	return tls_context_has_same_certificates(one, other);
 }

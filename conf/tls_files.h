@@ -18,7 +18,7 @@ int tls_files_load(struct listener_config *listener, size_t i, tls_files_source 
     void *argument, char *error) __attribute__((warn_unused_result));
 void tls_files_finish(struct listener_config *listener);
 
-/* True if both have the same certificates. */
+/* True if both have the same certificates, chains and CAs. */
 bool tls_files_are_equal(
     const struct listener_config *a, const struct listener_config *b);
 

@@ -198,6 +198,28 @@ loads() # NAME OPTION... - a load that verifies everything and never reconnects
 	"$BUILD/yodelctl" -s admin_socket stats | grep -q "line, tls\$"
 }
 
+@test "a reload that finds the same paths tells other contents from the same ones" {
+	start_tls '"reply": "echo", "framing": "line"' \
+		'"client_ca": "ca.pem", "client_verify": "optional"'
+	make_ca second
+	local same='the same settings as before' file
+	is_told() # FILE SOURCE - a reload after FILE has become SOURCE
+	{
+		cp "$2" "$1"
+		run -0 "$BUILD/yodelctl" -s admin_socket reload
+		[[ $output != *"$same"* ]]
+		run -0 "$BUILD/yodelctl" -s admin_socket reload
+		[[ $output = *"$same"* ]]
+	}
+	cat ca.pem second.pem >both.pem
+	is_told ca.pem both.pem
+	is_told ca.pem second.pem
+	cat server.pem "$BATS_FILE_TMPDIR/ca.pem" >chain.pem
+	is_told server.pem chain.pem
+	cp short.key server.key
+	is_told server.pem short.pem
+}
+
 @test "files that cannot be used fail start, check, reload and upgrade as a whole" {
 	start_tls '"reply": "echo", "framing": "line"'
 	cp other.key server.key

@@ -172,18 +172,14 @@ load_system_ca(struct tls_context *context, SSL_CTX *ssl, char *error)
 	return true;
 }
 
-/* What sessions are bound to, in id[TLS_SHA256_BYTES]: how clients are verified, and by
- * which certificates. Names of CAs are not enough: another CA may have the same. */
+/* Adds the certificates of the CAs that are trusted. */
 static bool
-make_session_id_context(SSL_CTX *ssl, enum tls_verify verify, uint8_t *id)
+add_trusted(SSL_CTX *ssl, EVP_MD_CTX *hash)
 {
 	const STACK_OF(X509_OBJECT) *trusted =
 	    X509_STORE_get0_objects(SSL_CTX_get_cert_store(ssl));
-	uint8_t digest[EVP_MAX_MD_SIZE], mode = (uint8_t)verify;
-	EVP_MD_CTX *hash = EVP_MD_CTX_new();
-	bool is_good = hash != NULL &&
-	    EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
-	    EVP_DigestUpdate(hash, &mode, 1) == 1;
+	uint8_t digest[EVP_MAX_MD_SIZE];
+	bool is_good = true;
 	for (int i = 0; is_good && i < sk_X509_OBJECT_num(trusted); i++) {
 		const X509 *ca =
 		    X509_OBJECT_get0_X509(sk_X509_OBJECT_value(trusted, i));
@@ -191,9 +187,38 @@ make_session_id_context(SSL_CTX *ssl, enum tls_verify verify, uint8_t *id)
 		    (X509_digest(ca, EVP_sha256(), digest, NULL) == 1 &&
 			EVP_DigestUpdate(hash, digest, TLS_SHA256_BYTES) == 1);
 	}
-	is_good = is_good && EVP_DigestFinal_ex(hash, id, NULL) == 1;
+	return is_good;
+}
+
+/* What sessions are bound to, in id[TLS_SHA256_BYTES]: how clients are verified, and by
+ * which certificates. Names of CAs are not enough: another CA may have the same. */
+static bool
+make_session_id_context(SSL_CTX *ssl, enum tls_verify verify, uint8_t *id)
+{
+	uint8_t mode = (uint8_t)verify;
+	EVP_MD_CTX *hash = EVP_MD_CTX_new();
+	bool is_good = hash != NULL &&
+	    EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
+	    EVP_DigestUpdate(hash, &mode, 1) == 1 && add_trusted(ssl, hash) &&
+	    EVP_DigestFinal_ex(hash, id, NULL) == 1;
 	EVP_MD_CTX_free(hash);
 	return is_good;
+}
+
+/* Makes context->digest. */
+static bool
+digest_certificates(struct tls_context *context, char *error)
+{
+	EVP_MD_CTX *hash = EVP_MD_CTX_new();
+	bool is_good = hash != NULL &&
+	    EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
+	    tls_identity_add_digest(context->identity, hash);
+	for (size_t i = 0; is_good && i < context->name_count; i++)
+		is_good = tls_identity_add_digest(context->names[i].identity, hash);
+	is_good = is_good && add_trusted(context->ssl, hash) &&
+	    EVP_DigestFinal_ex(hash, context->digest, NULL) == 1;
+	EVP_MD_CTX_free(hash);
+	return is_good || set_error(error, "out of memory");
 }
 
 /* What a client is verified by. Sessions are resumed only where that is the same. */
@@ -373,7 +398,7 @@ tls_context_create_server(const struct tls_settings *settings, char *error)
 	bool is_good = context->identity != NULL;
 	for (size_t i = 0; is_good && i < settings->name_count; i++)
 		is_good = load_name(context, settings, &suites, i, error);
-	if (is_good)
+	if (is_good && digest_certificates(context, error))
 		return context;
 	tls_context_release(context);
 	return NULL;
@@ -434,6 +459,13 @@ tls_context_certificate(
 	}
 	*ret_name = context->names[index - 1].name;
 	return tls_identity_certificate(context->names[index - 1].identity);
+}
+
+bool
+tls_context_has_same_certificates(
+    const struct tls_context *a, const struct tls_context *b)
+{
+	return memcmp(a->digest, b->digest, sizeof(a->digest)) == 0;
 }
 
 void

@@ -71,6 +71,11 @@ size_t tls_context_certificate_count(const struct tls_context *context);
 const struct tls_certificate *tls_context_certificate(
     const struct tls_context *context, size_t index, const char **ret_name);
 
+/* True if two servers present the same chains and trust the same CAs: their files have
+ * the same contents, as a key belongs to its certificate. */
+bool tls_context_has_same_certificates(
+    const struct tls_context *a, const struct tls_context *b);
+
 /* The keys that protect tickets, TLS_TICKET_KEYS bytes: random in a new context of a
  * server. A server that carries them over to its next context continues to resume the
  * sessions of the last one, also with another certificate. As secret as a private key.

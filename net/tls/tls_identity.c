@@ -276,3 +276,17 @@ tls_identity_use(const struct tls_identity *identity, SSL *ssl)
 	return SSL_use_cert_and_key(ssl, identity->certificate, identity->key,
 		   identity->issuers, 1) == 1;
 }
+
+bool
+tls_identity_add_digest(const struct tls_identity *identity, EVP_MD_CTX *hash)
+{
+	uint8_t digest[EVP_MAX_MD_SIZE];
+	uint32_t count = (uint32_t)sk_X509_num(identity->issuers);
+	bool is_good = EVP_DigestUpdate(hash, &count, sizeof(count)) == 1 &&
+	    EVP_DigestUpdate(hash, identity->about.sha256, TLS_SHA256_BYTES) == 1;
+	for (uint32_t i = 0; is_good && i < count; i++)
+		is_good = X509_digest(sk_X509_value(identity->issuers, (int)i),
+			      EVP_sha256(), digest, NULL) == 1 &&
+		    EVP_DigestUpdate(hash, digest, TLS_SHA256_BYTES) == 1;
+	return is_good;
+}

@@ -15,4 +15,8 @@ bool tls_identity_use_context(const struct tls_identity *identity, SSL_CTX *cont
 bool tls_identity_use(const struct tls_identity *identity, SSL *ssl)
     __attribute__((warn_unused_result));
 
+/* Adds the certificates of the chain. False: out of memory. */
+bool tls_identity_add_digest(const struct tls_identity *identity, EVP_MD_CTX *hash)
+    __attribute__((warn_unused_result));
+
 #endif

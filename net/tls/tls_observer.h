@@ -38,6 +38,7 @@ struct tls_context {
 	uint16_t min_version, max_version;
 	bool has_pin;
 	uint8_t pin[TLS_SHA256_BYTES];
+	uint8_t digest[TLS_SHA256_BYTES]; /* server: of all certificates, CAs as well */
 	char ca[96]; /* where the trusted CAs come from, for error texts */
 	void (*log)(const char *line, void *argument);
 	void *log_argument;
