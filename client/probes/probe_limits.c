@@ -16,6 +16,10 @@
  */
 #define SERVED_WAIT_NS (1600 * NS_PER_MS)
 #define BETWEEN_REFUSALS_NS NS_PER_S
+/* Connections of a try after the first that met silence. A NAT keeps the port of a
+ * closed connection for minutes, and Linux gives it to a new one only if the sequence
+ * number of its SYN is ahead of the old one's: for each of them an even chance. */
+#define TRY_AFTER_SILENCE 4U
 #define HELD_MAX 60000U
 #define SECOND_SOURCE_TRIES 3
 
@@ -50,20 +54,40 @@ is_of_this_host(int error)
 	    error == ENOMEM || error == EADDRNOTAVAIL || error == EADDRINUSE;
 }
 
-/* Waits until a connection is served, and says how it was not. */
+struct group {
+	struct survey_conn **conns;
+	uint32_t count;
+};
+
+static bool
+all_have_settled(const void *argument)
+{
+	const struct group *group = argument;
+	for (uint32_t i = 0; i < group->count; i++)
+		if (group->conns[i]->state == SURVEY_CONN_CONNECTING)
+			return false;
+	return true;
+}
+
+static uint64_t
+patience(const struct survey *survey)
+{
+	return SERVED_WAIT_NS + survey->greeting_ns + 4 * survey->answer_ns;
+}
+
+/* How a connection that had the time to be established is served. */
 static enum over
 wait_served(struct survey *survey, struct survey_conn *conn)
 {
 	struct survey_loop *loop = &survey->loop;
-	uint64_t wait_ns = SERVED_WAIT_NS + survey->greeting_ns + 4 * survey->answer_ns;
-	if (!survey_conn_wait(loop, conn, wait_ns)) {
+	if (conn->state != SURVEY_CONN_OPEN) {
 		if (survey_loop_is_over(loop) || is_of_this_host(conn->error))
 			return OVER_UNKNOWN;
 		return conn->state == SURVEY_CONN_FAILED ? OVER_RESET : OVER_SILENCE;
 	}
 	bool is_served = survey->far == SURVEY_FAR_WITNESS
 	    ? far_end_greet(survey, conn, NULL)
-	    : far_end_is_alive(survey, conn, wait_ns);
+	    : far_end_is_alive(survey, conn, patience(survey));
 	if (is_served)
 		return OVER_SERVED;
 	if (survey_loop_is_over(loop))
@@ -73,23 +97,38 @@ wait_served(struct survey *survey, struct survey_conn *conn)
 				  : OVER_MUTE;
 }
 
-/* Opens one more. OVER_SERVED: it stays open, in *ret. */
+/* Opens `count` connections together, at most TRY_AFTER_SILENCE. OVER_SERVED:
+ * *ret_served of them stay open, in ret[]. */
 static enum over
-one_more(struct survey *survey, const struct address *from, struct survey_conn **ret)
+open_together(struct survey *survey, const struct address *from, uint32_t count,
+    struct survey_conn *ret[], uint32_t *ret_served)
 {
+	struct survey_conn *conns[TRY_AFTER_SILENCE];
+	struct group group = { .conns = conns };
 	struct survey_open open = far_end_target(survey);
+	enum over over = OVER_UNKNOWN;
+	uint32_t served = 0;
 	open.may_fail = true;
 	if (from != NULL)
 		open.from = from;
-	struct survey_conn *conn = survey_conn_open(&survey->loop, &open);
-	if (conn == NULL)
-		return OVER_UNKNOWN;
-	enum over over = wait_served(survey, conn);
-	if (over != OVER_SERVED) {
-		survey_conn_close(&survey->loop, conn);
-		return over;
+	while (group.count < count) {
+		struct survey_conn *conn = survey_conn_open(&survey->loop, &open);
+		if (conn == NULL)
+			break;
+		conns[group.count++] = conn;
 	}
-	*ret = conn;
+	(void)survey_loop_wait(
+	    &survey->loop, patience(survey), all_have_settled, &group);
+	for (uint32_t i = 0; i < group.count; i++) {
+		enum over each = wait_served(survey, conns[i]);
+		if (each == OVER_SERVED)
+			ret[served++] = conns[i];
+		else
+			survey_conn_close(&survey->loop, conns[i]);
+		if (over != OVER_SERVED)
+			over = each;
+	}
+	*ret_served = served;
 	return over;
 }
 
@@ -116,21 +155,32 @@ struct concurrent {
 	enum over over;
 };
 
-/* Opens one after another until REFUSALS_MAX fail in a row, with pauses: a limit of the
- * rate lets one pass meanwhile. */
+static bool
+has_room(const struct survey *survey, uint32_t count)
+{
+	return survey->loop.open + count + 1 < survey->loop.capacity;
+}
+
+/* Opens one after another until REFUSALS_MAX tries fail in a row, with pauses: a limit
+ * of the rate lets one pass meanwhile. */
 static void
 fill(struct survey *survey, struct concurrent *c, uint32_t most)
 {
 	uint32_t refused = 0;
 	while (c->held_count < most && refused < REFUSALS_MAX &&
-	    !survey_loop_is_over(&survey->loop) &&
-	    survey->loop.open + 2 < survey->loop.capacity) {
-		struct survey_conn *conn = NULL;
-		enum over over = one_more(survey, NULL, &conn);
+	    !survey_loop_is_over(&survey->loop) && has_room(survey, 1)) {
+		uint32_t left = most - c->held_count;
+		uint32_t count = refused > 0 && c->over == OVER_SILENCE &&
+			left >= TRY_AFTER_SILENCE && has_room(survey, TRY_AFTER_SILENCE)
+		    ? TRY_AFTER_SILENCE
+		    : 1;
+		uint32_t served;
+		enum over over = open_together(
+		    survey, NULL, count, &c->held[c->held_count], &served);
+		c->held_count += served;
 		if (over == OVER_UNKNOWN)
 			break;
 		if (over == OVER_SERVED) {
-			c->held[c->held_count++] = conn;
 			refused = 0;
 			continue;
 		}
@@ -154,13 +204,15 @@ try_second_source(struct survey *survey)
 	struct survey_result *result = survey->result;
 	const struct survey_plan *plan = survey->plan;
 	uint32_t served = 0, tried = 0;
-	struct survey_conn *conns[SECOND_SOURCE_TRIES] = { NULL };
+	struct survey_conn *conns[SECOND_SOURCE_TRIES];
 	while (tried < SECOND_SOURCE_TRIES && !survey_loop_is_over(&survey->loop)) {
-		served +=
-		    one_more(survey, &plan->sources[1], &conns[tried]) == OVER_SERVED;
+		uint32_t more;
+		(void)open_together(
+		    survey, &plan->sources[1], 1, &conns[served], &more);
+		served += more;
 		tried++;
 	}
-	for (uint32_t i = 0; i < tried; i++)
+	for (uint32_t i = 0; i < served; i++)
 		survey_conn_close(&survey->loop, conns[i]);
 	if (tried < SECOND_SOURCE_TRIES)
 		return;
@@ -229,28 +281,13 @@ probe_concurrent(struct survey *survey)
 
 /* --- burst --- */
 
-struct burst {
-	struct survey_conn **conns;
-	uint32_t count;
-};
-
-static bool
-all_have_settled(const void *argument)
-{
-	const struct burst *burst = argument;
-	for (uint32_t i = 0; i < burst->count; i++)
-		if (burst->conns[i]->state == SURVEY_CONN_CONNECTING)
-			return false;
-	return true;
-}
-
 /* How many of `count` connections at once are accepted before the second SYN. */
 static uint32_t
 burst_once(struct survey *survey, uint32_t count, uint32_t *ret_tried)
 {
 	static struct survey_conn *conns[HELD_MAX];
 	struct survey_loop *loop = &survey->loop;
-	struct burst burst = { .conns = conns };
+	struct group burst = { .conns = conns };
 	struct survey_open open = far_end_target(survey);
 	uint32_t accepted = 0;
 	open.is_unpaced = open.may_fail = true;
