@@ -248,6 +248,13 @@ os.execv(sys.argv[1], sys.argv[1:])' "$YODEL" survey -d 60s --only ledger,before
 	END
 }
 
+# The failure may take two lines.
+fails_with() # TEXT ARG...
+{
+	run -1 "$YODEL" survey -d 10s --only before "${@:2}" "127.0.0.1:$PORT"
+	[[ ${output//$'\n'/ } == *"cannot connect: $1" ]]
+}
+
 @test "over TLS all is asked but what counts the kernel's bytes" {
 	make_ca ca
 	make_certificate far ca localhost
@@ -256,9 +263,43 @@ os.execv(sys.argv[1], sys.argv[1:])' "$YODEL" survey -d 60s --only ledger,before
 		--tls --tls-ca ca.pem --tls-name localhost --json survey.json "127.0.0.1:$PORT"
 	[ "$(of_survey survey.json 'row("reset")["answer"], row("half_close_back")["answer"], row("payload")["answer"], row("split")["reason"]')" = \
 		"('passed', 'passed', 'unchanged', \"with --tls: counts the kernel's bytes, which TLS changes\")" ]
-	run -1 "$YODEL" survey -d 5s --only before --tls "127.0.0.1:$PORT"
-	[[ $output == *'the TLS handshake failed'* ]]
+	make_ca other
+	fails_with 'the certificate (CN=localhost) was issued by a CA (CN=ca,O=yodel tests) that is not in other.pem' \
+		--tls --tls-ca other.pem --tls-name localhost
+	fails_with 'the certificate is for localhost, the requested name is far.example' \
+		--tls --tls-ca ca.pem --tls-name far.example
 	refused '--tls-ca, --tls-name and --tls-insecure require --tls' --tls-insecure 127.0.0.1:1
+}
+
+@test "a port that speaks TLS is named without --tls, and one that does not with it" {
+	make_ca ca
+	make_certificate far ca localhost
+	start_yodeld_with '"reply": "witness", "tls": { "certificate": "far.pem", "key": "far.key" }' -w 1
+	run -0 --separate-stderr "$YODEL" survey -d 6s --idle-max 500ms --only idle \
+		--json survey.json "127.0.0.1:$PORT"
+	[[ $output == *'is a server that speaks TLS, surveyed without: use --tls'* ]]
+	[ "$stderr" = "yodel survey: 127.0.0.1:$PORT speaks TLS: use --tls, or most questions have no answer" ]
+	# It closes when it is spoken to, not for idleness.
+	[ "$(of_survey survey.json 'row("idle")["answer"], row("idle")["attention"]')" = "('alive', None)" ]
+	stop_yodeld
+	start_witness
+	fails_with 'received bytes that are not TLS: "{"yodel_witness":1,"id":": leave out --tls' --tls
+	stop_yodeld
+	start_yodeld -l 127.0.0.1:0=echo -w 1
+	fails_with 'the server sent a malformed or unexpected handshake message (unexpected message): is it a port without TLS?' --tls
+	run -0 "$YODEL" survey -d 5s --only before "127.0.0.1:$PORT"
+	[[ $output == *'is an echo server'* ]]
+}
+
+@test "over TLS behind a PROXY header all is asked, too" {
+	make_ca ca
+	make_certificate far ca localhost
+	start_yodeld_with '"reply": "witness", "proxy_protocol": "v2", "proxy_from": [ "127.0.0.1" ],
+		"tls": { "certificate": "far.pem", "key": "far.key" }' -w 1
+	run -0 "$YODEL" survey -d 8s --repeat 1 --only before,reset_back,half_close_back,source --tls --tls-ca ca.pem \
+		--tls-name localhost --proxy-protocol v2 --json survey.json "127.0.0.1:$PORT"
+	[ "$(of_survey survey.json 'row("before")["answer"], row("reset_back")["answer"], row("half_close_back")["answer"], row("source")["answer"]')" = \
+		"('nothing', 'passed', 'passed', 'kept')" ]
 }
 
 @test "a reload during a survey is reported, and its connections survive" {

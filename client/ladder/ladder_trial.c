@@ -51,9 +51,19 @@ segments_in(const struct survey_conn *conn)
 	return tcp_info_read(conn->stream.fd, &info) < 0 ? 0 : info.segs_in;
 }
 
+/* A server without answers ends a connection when it is spoken to, rather than the path
+ * for its idleness. */
+static bool
+ends_on_words(const struct survey *survey)
+{
+	return survey->far == SURVEY_FAR_GREETS ||
+	    (survey->far == SURVEY_FAR_SILENT && survey->closes_itself);
+}
+
 static void
 end_trial(struct ladder_trial *trial)
 {
+	const struct survey *survey = trial->ladder->survey;
 	const struct survey_conn *conn = trial->conn;
 	bool is_reset = conn->error_ns > 0;
 	uint64_t at_ns = is_reset ? conn->error_ns : conn->eof_ns;
@@ -62,8 +72,7 @@ end_trial(struct ladder_trial *trial)
 		return;
 	}
 	/* A foreign server that ends on our words has heard them. */
-	if (trial->state == LADDER_SPOKEN && !is_reset &&
-	    trial->ladder->survey->far == SURVEY_FAR_GREETS) {
+	if (trial->state == LADDER_SPOKEN && !is_reset && ends_on_words(survey)) {
 		ladder_trial_finish(trial, BRACKET_ALIVE);
 		return;
 	}

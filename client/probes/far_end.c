@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/log.h"
 #include "lib/printable.h"
 #include "net/socket_info.h"
 
@@ -13,6 +14,8 @@
 /* An asking connection that has been idle for longer may be dead: another is opened. */
 #define ASKER_IDLE_NS (3 * NS_PER_S)
 #define ASKER_TRIES 5
+#define TLS_BEGINNING 6      /* bytes: of a record, and the type of its message */
+#define TLS_WAIT_NS NS_PER_S /* for an answer to a ClientHello, and 10 round trips */
 
 static const char foreign_line[] = "info\n";
 
@@ -291,23 +294,77 @@ describe(struct survey *survey, const struct survey_conn *conn, const char *what
 	snprintf(result->server, sizeof(result->server), "%s (\"%s\")", what, safe);
 }
 
+/* Whether it begins like a record with an alert or a ServerHello (RFC 8446, 4 and 5.1).
+ */
+static bool
+begins_like_tls(const struct survey_conn *conn)
+{
+	const struct buffer *input = conn->input;
+	if (buffer_length(input) < TLS_BEGINNING)
+		return false;
+	const uint8_t *at = input->data + input->start;
+	return at[1] == 0x03 && at[2] <= 0x04 &&
+	    (at[0] == 0x15 || (at[0] == 0x16 && at[5] == 0x02));
+}
+
+/* A ClientHello with three suites and no extensions: a server that speaks TLS answers
+ * it, if only by an alert. */
+static bool
+answers_hello(struct survey *survey)
+{
+	static const uint8_t hello[] = { 0x16, 0x03, 0x01, 0x00, 0x33, 0x01, 0x00, 0x00,
+		0x2f, 0x03, 0x03, 's', 'u', 'r', 'v', 'e', 'y', ' ', 'o', 'f', ' ', 'a',
+		' ', 'p', 'a', 't', 'h', ' ', 'b', 'y', ' ', 'y', 'o', 'd', 'e', 'l',
+		' ', '(', '1', ')', '.', '.', '.', 0x00, 0x00, 0x06, 0x13, 0x01, 0xc0,
+		0x2f, 0x00, 0x9c, 0x01, 0x00, 0x00, 0x00 };
+	struct survey_loop *loop = &survey->loop;
+	const struct survey_open open = far_end_target(survey);
+	struct survey_conn *conn = survey_conn_open(loop, &open);
+	bool is_tls = false;
+	if (survey_conn_wait(loop, conn, FAR_END_PATIENCE_NS)) {
+		uint64_t round_ns = conn->connected_ns - conn->opened_ns;
+		(void)survey_conn_send(loop, conn, hello, sizeof(hello));
+		(void)survey_conn_wait_bytes(
+		    loop, conn, TLS_BEGINNING, TLS_WAIT_NS + 10 * round_ns);
+		is_tls = begins_like_tls(conn);
+	}
+	survey_conn_close(loop, conn);
+	return is_tls;
+}
+
+/* Told at once, because another survey is wanted. */
+static bool
+recognise_tls(struct survey *survey, const struct survey_conn *conn)
+{
+	struct survey_result *result = survey->result;
+	if (survey->plan->tls || (!begins_like_tls(conn) && !answers_hello(survey)))
+		return false;
+	snprintf(result->server, sizeof(result->server),
+	    "a server that speaks TLS, surveyed without: use --tls");
+	log_warnx("%s speaks TLS: use --tls, or most questions have no answer",
+	    result->target);
+	return true;
+}
+
 static void
 recognise_foreign(struct survey *survey, struct survey_conn *conn)
 {
 	struct survey_result *result = survey->result;
-	if (conn->received == 0) {
-		survey->far = SURVEY_FAR_SILENT;
-		snprintf(result->server, sizeof(result->server),
-		    "a server that has answered nothing");
-	} else if (equals_ignoring_case(conn, &survey->is_upper)) {
+	if (equals_ignoring_case(conn, &survey->is_upper)) {
 		survey->far = SURVEY_FAR_ECHO;
 		snprintf(result->server, sizeof(result->server),
 		    survey->is_upper ? "an echo server (in upper case)"
 				     : "an echo server");
-	} else {
-		survey->far = SURVEY_FAR_ANSWERS;
-		describe(survey, conn, "no witness and no echo server");
+		return;
 	}
+	survey->far = conn->received == 0 ? SURVEY_FAR_SILENT : SURVEY_FAR_ANSWERS;
+	if (recognise_tls(survey, conn))
+		return;
+	if (survey->far == SURVEY_FAR_SILENT)
+		snprintf(result->server, sizeof(result->server),
+		    "a server that has answered nothing");
+	else
+		describe(survey, conn, "no witness and no echo server");
 }
 
 /* Waits for a greeting; a far end that stays silent is spoken to. */

@@ -10,6 +10,7 @@
 #include "net/tcp_info.h"
 #include "client/probes/far_end.h"
 #include "client/probes/probes.h"
+#include "client/probes/survey_tls.h"
 
 #define REACH_COUNT 20
 #define REACH_IMPLIED 4 /* where it is not asked for */
@@ -22,6 +23,7 @@ struct reach {
 	size_t connected, answered;
 	double client_rtt_ms, server_rtt_ms; /* least; 0: unknown */
 	int error;                           /* of the last that failed */
+	bool is_shaking;                     /* it was connected, and waited for TLS */
 	struct witness_record record;        /* of the last one */
 	bool has_record;
 };
@@ -79,8 +81,10 @@ reach_once(struct survey *survey, struct reach *reach)
 	struct survey_conn *conn = survey_conn_open(loop, &open);
 	struct tcp_info_view info;
 	if (!survey_conn_wait(loop, conn, FAR_END_PATIENCE_NS)) {
-		if (conn != NULL && !survey_loop_is_over(loop))
+		if (conn != NULL && !survey_loop_is_over(loop)) {
 			reach->error = conn->error != 0 ? conn->error : ETIMEDOUT;
+			reach->is_shaking = conn->tls != NULL;
+		}
 		survey_conn_close(loop, conn);
 		return;
 	}
@@ -131,6 +135,13 @@ conclude_split(struct survey *survey, double first_ms, double answer_ms)
 		    "no sign of a second connection; a proxy near its server leaves none");
 }
 
+/* Of a server that says nothing, its kernel's acknowledgement is the answer. */
+static bool
+is_answering(const struct survey *survey)
+{
+	return survey->far != SURVEY_FAR_SILENT && survey->far != SURVEY_FAR_GREETS;
+}
+
 static void
 conclude_reach(struct survey *survey, struct reach *reach, uint32_t tried)
 {
@@ -162,8 +173,9 @@ conclude_reach(struct survey *survey, struct reach *reach, uint32_t tried)
 	    reach->answered == tried  ? "yes"
 		: reach->answered > 0 ? "some"
 				      : "no",
-	    SURVEY_SEEN, "%zu of %u; connect %.3g ms, answer %.3g ms%s",
-	    reach->answered, tried, connect_ms, answer_ms, tcp);
+	    SURVEY_SEEN, "%zu of %u; connect %.3g ms, %s %.3g ms%s", reach->answered,
+	    tried, connect_ms, is_answering(survey) ? "answer" : "acknowledgement",
+	    answer_ms, tcp);
 	if (reach->answered == 0)
 		snprintf(row->text, sizeof(row->text),
 		    "%zu of %u connected, none was answered; connect %.3g ms",
@@ -195,12 +207,15 @@ conclude_before(struct survey *survey, const struct reach *reach)
 }
 
 static const char *
-why_not(const struct survey *survey, int error)
+why_not(const struct survey *survey, const struct reach *reach)
 {
+	int error = reach->error;
 	if (survey->loop.is_interrupted)
 		return "interrupted";
 	if (survey->plan->tls && error == EPROTO)
-		return "the TLS handshake failed (yodel talk --tls tells why)";
+		return survey_tls_failure(survey->loop.tls);
+	if (survey->plan->tls && error == ETIMEDOUT && reach->is_shaking)
+		return "the TLS handshake is not answered: is it a port without TLS?";
 	return connect_error_text(&survey->plan->target, error);
 }
 
@@ -225,7 +240,7 @@ probe_reach(struct survey *survey)
 	}
 	if (reach.connected == 0) {
 		snprintf(result->failure, sizeof(result->failure), "cannot connect: %s",
-		    why_not(survey, reach.error));
+		    why_not(survey, &reach));
 		return;
 	}
 	conclude_reach(survey, &reach, tried);

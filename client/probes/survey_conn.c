@@ -196,7 +196,7 @@ finish_connect(struct survey_loop *loop, struct survey_conn *conn)
 static void
 continue_handshake(struct survey_loop *loop, struct survey_conn *conn)
 {
-	int outcome = survey_tls_shake(conn);
+	int outcome = survey_tls_shake(loop->tls, conn);
 	if (outcome > 0)
 		establish(loop, conn);
 	else if (outcome < 0)

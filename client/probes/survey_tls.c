@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/xmalloc.h"
@@ -13,6 +14,7 @@ struct survey_tls {
 	struct tls_pool pool;
 	struct counters_tls counts; /* of the pool; not shown */
 	struct plan *plan;
+	char failure[256];
 };
 
 struct survey_tls *
@@ -93,8 +95,27 @@ survey_tls_begin(struct survey_tls *tls, struct survey_conn *conn)
 	conn->tls = tls_stream_create(&args, &is_offered);
 }
 
+static void
+note_failure(struct survey_tls *tls, const struct survey_conn *conn)
+{
+	struct tls_failure_facts facts;
+	tls_handshake_failure(conn->tls->handshake, &facts);
+	/* A port without TLS sends other bytes, returns ours, or closes. */
+	const char *advice = facts.kind == TLS_FAILURE_NOT_TLS ? ": leave out --tls"
+	    : facts.kind == TLS_FAILURE_CUT || facts.kind == TLS_FAILURE_PROTOCOL
+	    ? ": is it a port without TLS?"
+	    : "";
+	snprintf(tls->failure, sizeof(tls->failure), "%.200s%s", facts.reason, advice);
+}
+
+const char *
+survey_tls_failure(const struct survey_tls *tls)
+{
+	return tls->failure;
+}
+
 int
-survey_tls_shake(struct survey_conn *conn)
+survey_tls_shake(struct survey_tls *tls, struct survey_conn *conn)
 {
 	switch (tls_stream_shake(conn->tls, conn->stream.fd)) {
 	case TLS_STREAM_WAIT:
@@ -104,6 +125,7 @@ survey_tls_shake(struct survey_conn *conn)
 		conn->stream.transport = &transport_tls;
 		return 1;
 	default:
+		note_failure(tls, conn);
 		errno = EPROTO;
 		return -1;
 	}

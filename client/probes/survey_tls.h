@@ -19,7 +19,9 @@ void survey_tls_destroy(struct survey_tls *tls);
 void survey_tls_begin(struct survey_tls *tls, struct survey_conn *conn);
 /* Continues the handshake: 1 when it is over, 0 while it waits, -1 with errno EPROTO.
  */
-int survey_tls_shake(struct survey_conn *conn);
+int survey_tls_shake(struct survey_tls *tls, struct survey_conn *conn);
+/* Why the last handshake that failed did so: a sentence without full stop, or "". */
+const char *survey_tls_failure(const struct survey_tls *tls);
 /* Sends what an earlier send has left. */
 void survey_tls_flush(struct survey_conn *conn);
 /* True if receiving goes on without a new event. */
