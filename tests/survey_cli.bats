@@ -304,12 +304,32 @@ fails_with() # TEXT ARG...
 
 @test "a reload during a survey is reported, and its connections survive" {
 	start_witness
-	spawn survey "$YODEL" survey -d 10s --idle-max 1500ms --only idle --progress always \
+	spawn survey "$YODEL" survey -d 30s --idle-max 1500ms --only idle,source --progress always \
 		--json survey.json "127.0.0.1:$PORT"
-	wait_until grep -q ': idle' survey.log
+	# 40 connections follow, 16 a second.
+	wait_until grep -q ': source' survey.log
 	kill -HUP "$YODELD_PID"
 	wait "$SPAWNED"
-	[ "$(of_survey survey.json 'row("idle")["answer"]')" = alive ]
+	[ "$(of_survey survey.json 'row("idle")["answer"], s["disturbed"]')" = \
+		"('alive', 'the server was reloaded meanwhile (generation 1, then 2)')" ]
+	grep -q '^Disturbed: the server was reloaded meanwhile' survey.out
+}
+
+@test "connections that the server ends itself are no finding about the path" {
+	local port survey_pid
+	port=$(free_port)
+	start_yodeld --set instance=far -l "127.0.0.1:$port=witness" -w 1
+	spawn survey "$YODEL" survey -d 30s --idle-max 3s --only idle,half_closed,keepalive --progress always \
+		--json survey.json "127.0.0.1:$port"
+	survey_pid=$SPAWNED
+	wait_until grep -q ': idle' survey.log
+	stop_yodeld
+	start_yodeld --set instance=far -l "127.0.0.1:$port=witness" -w 1
+	wait "$survey_pid"
+	# Depends on whether the new server accepts before the survey has asked.
+	[ "$(of_survey survey.json '"restarted" in s["disturbed"] or "stopped" in s["disturbed"]')" = True ]
+	[ "$(of_survey survey.json '[r["answer"] for r in s["rows"] if r["id"] in ("idle", "half_closed", "keepalive") and r["answer"] not in ("alive", None)]')" = '[]' ]
+	[ "$(of_survey survey.json '[r["id"] for r in s["rows"] if r["attention"]]')" = '[]' ]
 }
 
 @test "yodel compare prints the rows in which two surveys differ" {

@@ -11,8 +11,9 @@
 #define SERVED_WAIT_NS (3 * NS_PER_S)
 #define REFUSED_MAX 3 /* then no more are opened */
 #define AFTER_LIMIT_NS (2 * NS_PER_S)
-#define ASKED_MAX 4 /* dead trials of a kind that the server is asked about */
-#define TAIL_S 3.0  /* what the ladder needs after its highest rung */
+#define ASKED_MAX 4    /* dead trials of a kind that the server is asked about */
+#define TAIL_S 3.0     /* what the ladder needs after its highest rung */
+#define TOGETHER_S 1.0 /* within which a server that stops ends its connections */
 
 /* --- rungs --- */
 
@@ -183,14 +184,61 @@ ladder_start(struct survey *survey)
 	}
 }
 
+static double
+ended_s(const struct ladder_trial *trial)
+{
+	return (double)trial->idle_ns / (double)NS_PER_S + trial->result.idle_s;
+}
+
+/* By a FIN or RST, which may be the server's own. */
+static bool
+is_ended(const struct ladder_trial *trial)
+{
+	return trial->state == LADDER_DONE &&
+	    (trial->result.fate == BRACKET_RESET || trial->result.fate == BRACKET_FIN);
+}
+
+/* The server has ended this connection and those that ended together with it: they tell
+ * nothing about the path. */
+static void
+disturb(struct survey *survey, const struct ladder_trial *by, const char *what)
+{
+	struct survey_ladder *ladder = survey->ladder;
+	struct survey_result *result = survey->result;
+	double at_s = ended_s(by);
+	if (result->disturbed[0] == '\0')
+		snprintf(result->disturbed, sizeof(result->disturbed), "%s", what);
+	for (uint32_t i = 0; i < ladder->trial_count; i++) {
+		struct ladder_trial *trial = &ladder->trials[i];
+		double apart_s = ended_s(trial) - at_s;
+		if (is_ended(trial) && apart_s > -TOGETHER_S && apart_s < TOGETHER_S)
+			trial->result.fate = BRACKET_UNKNOWN;
+	}
+}
+
+static bool
+was_ended_by_server(const struct witness_record *record)
+{
+	return !record->is_open &&
+	    (record->reason == CLOSE_DRAINED || record->reason == CLOSE_DRAIN_TIMEOUT ||
+		record->reason == CLOSE_STOPPED || record->reason == CLOSE_WORKER_LOST);
+}
+
 /* What the server noticed of a connection. */
 static enum ladder_told
 ask_told(struct survey *survey, struct ladder_trial *trial)
 {
-	struct witness_answer answer;
-	if (!far_end_ask_id(survey, trial->id, trial->instance, &answer))
+	struct witness_answer answer = { .kind = WITNESS_INFO };
+	bool is_known = far_end_ask_id(survey, trial->id, trial->instance, &answer);
+	if (!is_known && answer.kind == WITNESS_ASK && is_ended(trial))
+		disturb(survey, trial,
+		    "the server no longer knows connections that it greeted: it was restarted, or two servers have the same instance name");
+	if (!is_known)
 		return LADDER_TOLD_UNKNOWN;
 	const struct witness_record *record = &answer.record;
+	if (was_ended_by_server(record))
+		disturb(survey, trial,
+		    "the server closed connections itself, for a reload or stop");
 	if (record->has_tcp && trial->kind == LADDER_KEPT_BY_CLIENT)
 		trial->server_heard = record->tcp.segs_in - trial->server_segs;
 	const struct witness_event *said = far_end_event(record, WITNESS_EVENT_SAID);
@@ -213,7 +261,7 @@ void
 ladder_ask(struct survey *survey)
 {
 	struct survey_ladder *ladder = survey->ladder;
-	uint32_t asked[LADDER_ACTIVE + 1] = { 0 };
+	uint32_t asked[LADDER_ACTIVE + 1] = { 0 }, refused = survey->loop.refused;
 	for (uint32_t i = 0; ladder != NULL && i < ladder->trial_count; i++) {
 		struct ladder_trial *trial = &ladder->trials[i];
 		if (trial->told != LADDER_TOLD_UNKNOWN)
@@ -225,6 +273,9 @@ ladder_ask(struct survey *survey)
 			trial->told = ask_told(survey, trial);
 			asked[trial->kind]++;
 		}
+		/* A server that restarts is asked the next time. */
+		if (survey->loop.refused > refused)
+			return;
 		trial->may_ask = false;
 		survey_conn_close(&survey->loop, trial->conn);
 		trial->conn = NULL;
@@ -259,6 +310,9 @@ ladder_finish(struct survey *survey)
 	ladder_ask(survey);
 	for (uint32_t i = 0; i < ladder->trial_count; i++) {
 		struct ladder_trial *trial = &ladder->trials[i];
+		if (trial->may_ask && is_ended(trial))
+			disturb(survey, trial,
+			    "connections ended while the server refused new ones: it was stopped");
 		survey_conn_close(&survey->loop, trial->conn);
 		trial->conn = NULL;
 	}

@@ -277,8 +277,11 @@ write_sums(const struct text *text, const struct survey_result *result)
 	wrap(text, line, 0, COLUMNS - 1, NULL);
 	if (result->is_interrupted)
 		fputs("Interrupted: this is what is known so far.\n", text->file);
-	if (result->disturbed[0] != '\0')
-		fprintf(text->file, "Disturbed: %s.\n", result->disturbed);
+	if (result->disturbed[0] != '\0') {
+		char note[SURVEY_TEXT_MAX + 16];
+		snprintf(note, sizeof(note), "Disturbed: %s.", result->disturbed);
+		wrap(text, note, 0, COLUMNS - 1, NULL);
+	}
 	if (result->failure[0] != '\0') {
 		colour(text, RED);
 		wrap(text, result->failure, 0, COLUMNS - 1, NULL);
@@ -291,8 +294,12 @@ survey_text(const struct survey_result *result, bool is_verbose, FILE *file)
 {
 	const struct text text = { .file = file,
 		.has_colour = text_layout_of(file).has_colour };
-	if (result->server[0] != '\0')
-		fprintf(file, "%s is %s\n", result->address, result->server);
+	if (result->server[0] != '\0') {
+		char line[SURVEY_TEXT_MAX];
+		snprintf(
+		    line, sizeof(line), "%s is %s", result->address, result->server);
+		wrap(&text, line, 0, COLUMNS - 1, NULL);
+	}
 	for (int group = 0; group <= SURVEY_GROUP_BOOKS; group++)
 		write_group(&text, result, (enum survey_group)group, is_verbose);
 	write_not_asked(&text, result);
