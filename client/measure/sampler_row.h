@@ -17,6 +17,7 @@ struct sampler_second {
 	uint64_t count; /* responses, as are the latencies below */
 	double mean_ns;
 	uint64_t p50_ns, p90_ns, p99_ns, max_ns;
+	uint64_t rank_index; /* of 100 ms of a merged result: in its list of ranks */
 };
 
 /* False for the last row of a run, which may be short. */

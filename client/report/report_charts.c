@@ -245,11 +245,12 @@ struct series {
 	double end_s;
 };
 
-/* The seconds; with `fine` the rows of 100 ms in place of those seconds that have some.
- */
+/* The seconds; with `fine` the rows of 100 ms in place of those seconds that have some,
+ * unless they are those of several ranks. */
 static struct series
 series_of(const struct result *result, bool fine)
 {
+	bool has_fine = fine && result->rank_count <= 1;
 	const struct sampler_second *last = &result->seconds[result->second_count - 1];
 	struct series series = {
 		.rows = xcalloc(
@@ -262,7 +263,7 @@ series_of(const struct result *result, bool fine)
 		double end = second->at_s + second->length_s - SHORTEST_S / 2;
 		size_t before = series.count;
 		for (; t < result->tenth_count && result->tenths[t].at_s < end; t++)
-			if (fine)
+			if (has_fine)
 				series.rows[series.count++] = &result->tenths[t];
 		if (series.count == before)
 			series.rows[series.count++] = second;
@@ -287,20 +288,45 @@ sample_series(const struct series *series, figure_function *figure,
 	return count;
 }
 
-/* A mark on the time axis for each row in which something was lost or wrong. */
-static void
-mark_events(const struct chart *chart, const struct series *series)
+/* A mark on the time axis if something was lost or wrong; true if it was. `host`: of a
+ * merged result, else NULL. */
+static bool
+mark_row(const struct chart *chart, const struct sampler_second *row, const char *host)
 {
-	char text[160], messages[UNITS_TEXT_MAX], connections[UNITS_TEXT_MAX];
-	for (size_t i = 0; i < series->count; i++) {
-		const struct sampler_second *row = series->rows[i];
-		if (!sampler_second_has_event(row))
-			continue;
-		snprintf(text, sizeof(text),
-		    "%.1f s: %s connections lost, %s messages lost or wrong", row->at_s,
-		    units_show_count(row->connections_lost, connections),
-		    units_show_count(row->lost + row->wrong, messages));
-		chart_event(chart, row->at_s + row->length_s / 2, text);
+	char text[256], messages[UNITS_TEXT_MAX], connections[UNITS_TEXT_MAX];
+	if (!sampler_second_has_event(row))
+		return false;
+	snprintf(text, sizeof(text),
+	    "%.1f s: %s connections lost, %s messages lost or wrong%s%.64s", row->at_s,
+	    units_show_count(row->connections_lost, connections),
+	    units_show_count(row->lost + row->wrong, messages),
+	    host != NULL ? ": " : "", host != NULL ? host : "");
+	chart_event(chart, row->at_s + row->length_s / 2, text);
+	return true;
+}
+
+static const char *
+host_of(const struct result *result, const struct sampler_second *tenth)
+{
+	return tenth->rank_index < result->rank_count
+	    ? result->ranks[tenth->rank_index].hostname
+	    : NULL;
+}
+
+/* Marks the rows of 100 ms, and the seconds that have none with an event. */
+static void
+mark_events(const struct chart *chart, const struct result *result)
+{
+	size_t t = 0;
+	for (size_t i = 0; i < result->second_count; i++) {
+		const struct sampler_second *second = &result->seconds[i];
+		double end = second->at_s + second->length_s - SHORTEST_S / 2;
+		bool is_marked = false;
+		for (; t < result->tenth_count && result->tenths[t].at_s < end; t++)
+			is_marked |= mark_row(chart, &result->tenths[t],
+			    host_of(result, &result->tenths[t]));
+		if (!is_marked)
+			mark_row(chart, second, NULL);
 	}
 }
 
@@ -324,7 +350,6 @@ draw_seconds(
 	struct chart_point points[POINTS_MAX];
 	const char *names[LINES_MAX] = { NULL };
 	struct series series = series_of(result, !what->is_latency);
-	struct series events = series_of(result, true);
 	double low = 1e18, high = 0;
 	for (size_t f = 0; f < what->count; f++)
 		for (size_t i = sample_series(&series, what->figures[f], points); i > 0;
@@ -345,7 +370,7 @@ draw_seconds(
 	else
 		mark_counts(chart);
 	mark_seconds(chart);
-	mark_events(chart, &events);
+	mark_events(chart, result);
 	for (size_t f = 0; f < what->count; f++)
 		if (names[f] != NULL)
 			chart_line(chart, points,
@@ -354,7 +379,6 @@ draw_seconds(
 	chart_close(chart);
 	close_panel(chart->file);
 	free(series.rows);
-	free(events.rows);
 }
 
 static void

@@ -27,8 +27,8 @@ result_init(struct result *result)
 static void
 finish_list(const struct result_list *list, const struct result *result)
 {
-	for (size_t i = 0;
-	     list->row == RESULT_RECORD && i < *result_list_count(list, result); i++)
+	for (size_t i = 0; list->fields != NULL && i < *result_list_count(list, result);
+	     i++)
 		json_record_finish(list->fields, result_list_at(list, result, i));
 	free(*result_list_items(list, result));
 }
@@ -38,6 +38,8 @@ result_finish(struct result *result)
 {
 	json_record_finish(result_fields, result);
 	labels_finish(&result->labels);
+	for (size_t i = 0; i < result->target_count; i++)
+		free(result->targets[i].response);
 	for (const struct result_list *list = result_lists; list->name != NULL; list++)
 		finish_list(list, result);
 	for (int i = 0; i < result_latency_count(result); i++)
@@ -150,6 +152,8 @@ result_fill_single_target(struct result *result)
 	target->lost = result_lost(&result->messages);
 	target->p50_ns = known_percentile(result, 50);
 	target->p99_ns = known_percentile(result, 99);
+	free(target->response);
+	target->response = NULL;
 }
 
 static int

@@ -42,6 +42,7 @@
 	X(load, OWN)    /* plan_load_names */                                          \
 	X(message, OWN) /* describes what is sent */                                   \
 	X(conversation, OWN) /* the file; "": none */                                  \
+	X(conversation_digest, OWN) /* of its text, in hex; "": none */                \
 	X(expect, OWN) X(framing, OWN) X(arrivals, OWN) X(close, OWN)                  \
 	X(socket_options, OWN) /* "dscp=46 mss=1200"; "": none */                      \
 	X(socket_options_granted, OWN) /* as the kernel had them */                    \
@@ -102,6 +103,9 @@ struct result_target {
 	char *last_error;               /* "" if no connect failed */
 	uint64_t verified, wrong, lost; /* measured messages */
 	uint64_t p50_ns, p99_ns;        /* response; UINT64_MAX: not known */
+	/* Response latency, if there are several targets (a single one has that of the
+	 * whole); NULL: not known; heap. */
+	struct histogram *response;
 };
 
 /* One address of a target. */
@@ -347,7 +351,7 @@ struct result {
 	uint64_t client_delay_max_ns;
 	struct sampler_second *seconds;
 	size_t second_count;
-	struct sampler_second *tenths; /* around events; not in merged results */
+	struct sampler_second *tenths; /* around events */
 	size_t tenth_count;
 	struct result_rank *ranks; /* merged results only */
 	size_t rank_count;

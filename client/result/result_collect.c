@@ -92,6 +92,9 @@ collect_plan(const struct plan *plan, struct result_plan *ret)
 	ret->message = plan_message_text(plan);
 	ret->conversation =
 	    xstrdup(plan->conversation_file != NULL ? plan->conversation_file : "");
+	ret->conversation_digest = plan->conversation_file == NULL
+	    ? xstrdup("")
+	    : xasprintf("%016llx", (unsigned long long)plan->conversation.digest);
 	ret->expect = xstrdup(plan->expect_text != NULL ? plan->expect_text : "auto");
 	ret->framing = xstrdup(framing_names[plan->framing]);
 	ret->arrivals = xstrdup(plan_arrivals_names[plan->arrivals]);
@@ -367,7 +370,10 @@ collect_target_messages(
 	}
 	ret->p50_ns = percentile_of(response, 50);
 	ret->p99_ns = percentile_of(response, 99);
-	free(response);
+	if (counters_map_at(counters_map, 0)->targets[index].response != NULL)
+		ret->response = response;
+	else
+		free(response);
 }
 
 /* From the first process that has established a connection. */

@@ -382,6 +382,7 @@ static const struct json_record_field tenth_fields[] = {
 	JSON_RECORD(SECOND, wrong, JSON_RECORD_OWN),
 	JSON_RECORD(SECOND, lost, JSON_RECORD_OWN),
 	JSON_RECORD(SECOND, connections_lost, JSON_RECORD_OWN),
+	JSON_RECORD(SECOND, rank_index, JSON_RECORD_OWN),
 	END,
 };
 
@@ -505,7 +506,8 @@ const struct result_list result_ledger_findings =
 	ledger.unexplained_finding_count, .fields = unexplained_finding_fields);
 
 const struct result_list result_lists[] = {
-	LIST(targets, target_count, .fields = result_target_fields),
+	LIST(targets, target_count, .row = RESULT_TARGET,
+	    .fields = result_target_fields),
 	LIST(addresses, address_count, .fields = result_address_fields,
 	    .is_optional = true),
 	LIST(outages, outage_count, .fields = outage_fields, .is_appended = true,

@@ -34,8 +34,9 @@ extern const struct json_record_field result_ledger_fields[],
 json_t *result_labels_json(const struct labels *labels)
     __attribute__((warn_unused_result));
 
-/* How a row of a list is read and written: by its table, or by hand. */
-enum result_row { RESULT_RECORD, RESULT_MISMATCH, RESULT_THRESHOLD };
+/* How a row of a list is read and written: by its table, by its table and its histogram
+ * by hand, or by hand. */
+enum result_row { RESULT_RECORD, RESULT_TARGET, RESULT_MISMATCH, RESULT_THRESHOLD };
 
 struct result_list {
 	const char *name; /* key in JSON; NULL at the end */
@@ -45,7 +46,7 @@ struct result_list {
 	enum result_row row;
 	bool is_appended; /* a merge appends the rows of all results */
 	bool is_optional; /* results of earlier versions do not have it */
-	const struct json_record_field *fields; /* RESULT_RECORD */
+	const struct json_record_field *fields; /* RESULT_RECORD, RESULT_TARGET */
 };
 extern const struct result_list result_lists[];
 /* Lists of "ledger". */

@@ -108,19 +108,35 @@ add_ranks(struct result *into, const struct result *from)
 	}
 }
 
+/* True for a member that does not make two conversations different: a file may have
+ * another name on each host, and results of earlier versions have no digest. */
+static bool
+is_set_aside(
+    const char *member, const struct result_plan *a, const struct result_plan *b)
+{
+	const char *x = a->conversation_digest, *y = b->conversation_digest;
+	if (strcmp(member, "conversation_digest") == 0)
+		return x[0] == '\0' || y[0] == '\0';
+	if (strcmp(member, "message") == 0 || strcmp(member, "conversation") == 0)
+		return x[0] != '\0' && strcmp(x, y) == 0;
+	return false;
+}
+
 /* The first member of the plan that makes them different loads; NULL: none. */
 static const char *
 difference_of(const struct result_plan *a, const struct result_plan *b)
 {
-	static const char *const same[] = { "load", "message", "conversation", "expect",
-		"framing", "arrivals", "close", "ranks", "rate", "connect_rate",
-		"interval_ns", "pipeline", "duration_ns", "warmup_ns", "messages",
-		"messages_per_connection", "lifetime_ns", "proxy_protocol",
-		"proxy_source", "proxy_tlvs", "expect_proxy", "tls", "tls_resume" };
+	static const char *const same[] = { "load", "conversation_digest", "message",
+		"conversation", "expect", "framing", "arrivals", "close", "ranks",
+		"rate", "connect_rate", "interval_ns", "pipeline", "duration_ns",
+		"warmup_ns", "messages", "messages_per_connection", "lifetime_ns",
+		"proxy_protocol", "proxy_source", "proxy_tlvs", "expect_proxy", "tls",
+		"tls_resume" };
 	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
 		for (const struct json_record_field *field = result_plan_fields;
 		     field->name != NULL; field++)
 			if (strcmp(field->name, same[i]) == 0 &&
+			    !is_set_aside(same[i], a, b) &&
 			    !json_record_equals(field, a, b))
 				return field->name;
 	/* Each rank knows the connections of all ranks. */
@@ -212,6 +228,28 @@ add_seconds(struct result *into, const struct result *from, double offset_s)
 		qsort(seconds, into->second_count, sizeof(*seconds), by_start);
 }
 
+/* Appends the rows of 100 ms; add_times() puts them on one time axis. They begin at
+ * different times, and a host has them around its own events only, so that they cannot
+ * be added: each keeps its rank. To be called before the ranks are added. */
+static void
+add_tenths(struct result *into, const struct result *from)
+{
+	into->tenths = xreallocarray(into->tenths,
+	    into->tenth_count + from->tenth_count, sizeof(into->tenths[0]));
+	for (size_t i = 0; i < from->tenth_count; i++) {
+		struct sampler_second *row = &into->tenths[into->tenth_count++];
+		*row = from->tenths[i];
+		row->rank_index += into->rank_count;
+	}
+}
+
+static void
+move_rows(struct sampler_second *rows, size_t count, double offset_s)
+{
+	for (size_t i = 0; i < count; i++)
+		rows[i].at_s += offset_s;
+}
+
 /* Puts both on one time axis; they may have run one after the other. */
 static void
 add_times(struct result *into, const struct result *from)
@@ -219,13 +257,18 @@ add_times(struct result *into, const struct result *from)
 	double offset =
 	    (double)(int64_t)(from->started_at_ns - into->started_at_ns) / 1e9;
 	double end = fmax(into->elapsed_s, offset + from->elapsed_s);
+	size_t own = into->tenth_count - from->tenth_count;
 	if (offset < 0) {
-		for (size_t i = 0; i < into->second_count; i++)
-			into->seconds[i].at_s -= offset;
+		move_rows(into->seconds, into->second_count, -offset);
+		move_rows(into->tenths, own, -offset);
 		into->started_at_ns = from->started_at_ns;
 		end -= offset;
 		offset = 0;
 	}
+	move_rows(into->tenths + own, from->tenth_count, offset);
+	if (into->tenth_count > 0)
+		qsort(
+		    into->tenths, into->tenth_count, sizeof(into->tenths[0]), by_start);
 	into->elapsed_s = end;
 	into->messages_per_s = end > 0 ? (double)into->messages.verified / end : 0;
 	add_seconds(into, from, offset);
@@ -247,6 +290,60 @@ find_target(struct result *result, const char *name)
 	return target;
 }
 
+/* The response latency of a target; NULL: not known. */
+static const struct histogram *
+response_of(const struct result *result, const struct result_target *target)
+{
+	return result->target_count == 1 ? result->latency[LATENCY_RESPONSE]
+					 : target->response;
+}
+
+/* Gives a single target its own histogram, before others are added to that of the
+ * whole. */
+static void
+split_target(struct result *result)
+{
+	if (result->target_count != 1 || result->targets[0].response != NULL)
+		return;
+	struct histogram *own =
+	    xmalloc_check(histogram_create(&counters_latency_config));
+	if (histogram_add(own, result->latency[LATENCY_RESPONSE]) < 0)
+		abort(); /* both have counters_latency_config */
+	result->targets[0].response = own;
+}
+
+static uint64_t
+percentile_of(const struct histogram *response, double percentile)
+{
+	return percentile_interval_is_known(percentile, histogram_count(response))
+	    ? histogram_percentile(response, percentile)
+	    : UINT64_MAX;
+}
+
+/* Percentiles do not add, histograms do: results of earlier versions have none. */
+static void
+add_response(struct result_target *target, const struct result_target *other,
+    const struct histogram *response)
+{
+	bool is_first = target->verified == 0;
+	if (other->verified == 0)
+		return;
+	if (is_first && target->response == NULL && response != NULL)
+		target->response =
+		    xmalloc_check(histogram_create(&counters_latency_config));
+	if (response != NULL && target->response != NULL) {
+		if (histogram_add(target->response, response) < 0)
+			abort(); /* both have counters_latency_config */
+		target->p50_ns = percentile_of(target->response, 50);
+		target->p99_ns = percentile_of(target->response, 99);
+		return;
+	}
+	free(target->response);
+	target->response = NULL;
+	target->p50_ns = is_first ? other->p50_ns : UINT64_MAX;
+	target->p99_ns = is_first ? other->p99_ns : UINT64_MAX;
+}
+
 /* Adds the targets of another result, by their names. */
 static void
 add_targets(struct result *into, const struct result *from)
@@ -254,12 +351,7 @@ add_targets(struct result *into, const struct result *from)
 	for (size_t i = 0; i < from->target_count; i++) {
 		const struct result_target *other = &from->targets[i];
 		struct result_target *target = find_target(into, other->name);
-		/* Percentiles do not add. */
-		bool is_only = other->verified == 0 || target->verified == 0;
-		const struct result_target *known =
-		    target->verified == 0 ? other : target;
-		target->p50_ns = is_only ? known->p50_ns : UINT64_MAX;
-		target->p99_ns = is_only ? known->p99_ns : UINT64_MAX;
+		add_response(target, other, response_of(from, other));
 		json_record_add(result_target_fields, target, other);
 		if (other->last_error[0] == '\0')
 			continue;
@@ -358,7 +450,7 @@ append_rows(
 	for (size_t i = 0; i < more; i++) {
 		void *row = result_list_at(list, into, (*count)++);
 		memcpy(row, result_list_at(list, from, i), list->row_bytes);
-		if (list->row == RESULT_RECORD)
+		if (list->fields != NULL)
 			copy_texts(list->fields, row);
 	}
 }
@@ -380,11 +472,14 @@ fits(const struct result *result)
 		return false;
 	for (const struct result_list *list = result_lists; list->name != NULL; list++)
 		for (size_t i = 0;
-		     list->row == RESULT_RECORD && i < *result_list_count(list, result);
-		     i++)
+		     list->fields != NULL && i < *result_list_count(list, result); i++)
 			if (!json_record_fits(
 				list->fields, result_list_at(list, result, i)))
 				return false;
+	for (size_t i = 0; i < result->target_count; i++)
+		if (result->targets[i].response != NULL &&
+		    histogram_count(result->targets[i].response) > INT64_MAX)
+			return false;
 	for (int i = 0; i < result_latency_count(result); i++)
 		if (histogram_count(result->latency[i]) > INT64_MAX ||
 		    histogram_dropped(result->latency[i]) > INT64_MAX)
@@ -522,6 +617,8 @@ result_merge(struct result *into, const struct result *from, char *error)
 	else if (!has_same_steps(into, from))
 		return fail(error, "its conversation has other named steps");
 	result_merge_start(into);
+	split_target(into);
+	add_tenths(into, from);
 	add_ranks(into, from);
 	if (check_ranks(into, error) < 0)
 		return -1;
@@ -551,7 +648,5 @@ result_merge(struct result *into, const struct result *from, char *error)
 	result_ledger_clear(into);
 	result_client_delays_clear(into);
 	result_fill_single_target(into);
-	/* Rows of 100 ms of several hosts do not begin together. */
-	into->tenth_count = 0;
 	return 0;
 }

@@ -19,6 +19,7 @@
 #include "client/result/result.h"
 #include "client/result/result_fields.h"
 
+#define WRONG_CONFIG "expected a histogram of 1 ns to 1 h, 3 digits"
 #define SECONDS_MAX 18446744072 /* in nanoseconds the most that 64 bits hold */
 
 /* Restores the exact extremes, which the encoded histogram rounds. */
@@ -36,6 +37,22 @@ set_ends(struct histogram *h, uint64_t min, uint64_t max, uint64_t dropped)
 	h->dropped = dropped;
 }
 
+/* NULL after json_reader_fail(). */
+static struct histogram *
+read_histogram(struct json_reader *reader, const json_t *hdr, const char *where)
+{
+	const char *error = "expected a histogram as text";
+	struct histogram *h = NULL;
+	errno = 0;
+	if (json_is_string(hdr))
+		h = histogram_codec_decode(json_string_value(hdr), &error);
+	if (h == NULL && errno == ENOMEM)
+		json_reader_fail_memory(reader, where, "hdr");
+	else if (h == NULL)
+		json_reader_fail(reader, where, "hdr", error);
+	return h;
+}
+
 static void
 read_latency(struct json_reader *reader, const json_t *from, const char *name,
     struct histogram *into)
@@ -44,28 +61,16 @@ read_latency(struct json_reader *reader, const json_t *from, const char *name,
 		return; /* the file is older than this latency */
 	const json_t *one =
 	    json_reader_member(reader, from, "latency", name, JSON_OBJECT);
-	const json_t *hdr = json_object_get(one, "hdr");
-	const char *error = "";
-	struct histogram *h;
 	if (reader->failed)
 		return;
-	if (!json_is_string(hdr)) {
-		json_reader_fail(reader, name, "hdr", "expected a histogram as text");
+	struct histogram *h = read_histogram(reader, json_object_get(one, "hdr"), name);
+	if (h == NULL)
 		return;
-	}
-	h = histogram_codec_decode(json_string_value(hdr), &error);
-	if (h == NULL && errno == ENOMEM)
-		json_reader_fail_memory(reader, name, "hdr");
-	if (h == NULL) {
-		json_reader_fail(reader, name, "hdr", error);
-		return;
-	}
 	set_ends(h, json_reader_count(reader, one, name, "min_ns"),
 	    json_reader_count(reader, one, name, "max_ns"),
 	    json_reader_count(reader, one, name, "dropped"));
 	if (histogram_add(into, h) < 0)
-		json_reader_fail(reader, name, "hdr",
-		    "expected a histogram of 1 ns to 1 h, 3 digits");
+		json_reader_fail(reader, name, "hdr", WRONG_CONFIG);
 	free(h);
 }
 
@@ -202,6 +207,24 @@ read_threshold(
 	free(given);
 }
 
+/* Without a histogram: the only target, or of an earlier version. */
+static void
+read_target(struct json_reader *reader, const json_t *from, struct result_target *ret)
+{
+	static const char where[] = "targets";
+	const json_t *hdr = json_object_get(from, "hdr");
+	json_record_read(result_target_fields, reader, from, where, ret);
+	if (reader->failed || hdr == NULL)
+		return;
+	struct histogram *h = read_histogram(reader, hdr, where);
+	if (h == NULL)
+		return;
+	ret->response = xmalloc_check(histogram_create(&counters_latency_config));
+	if (histogram_add(ret->response, h) < 0)
+		json_reader_fail(reader, where, "hdr", WRONG_CONFIG);
+	free(h);
+}
+
 static void
 read_row(const struct result_list *list, struct json_reader *reader, const json_t *from,
     void *row)
@@ -209,6 +232,9 @@ read_row(const struct result_list *list, struct json_reader *reader, const json_
 	switch (list->row) {
 	case RESULT_RECORD:
 		json_record_read(list->fields, reader, from, list->name, row);
+		break;
+	case RESULT_TARGET:
+		read_target(reader, from, row);
 		break;
 	case RESULT_MISMATCH:
 		read_mismatch(reader, from, row);

@@ -144,12 +144,27 @@ trust_of(const struct result_trust *trust)
 	return to;
 }
 
+/* A single target has the latency of the whole. */
+static json_t *
+target_of(const struct result_target *target)
+{
+	json_t *to = json_record_write(result_target_fields, target);
+	if (target->response == NULL)
+		return to;
+	char *text = xmalloc_check(histogram_codec_encode(target->response));
+	json_record_put(&to, "hdr", json_string(text));
+	free(text);
+	return to;
+}
+
 static json_t *
 row_of(const struct result_list *list, const void *row)
 {
 	switch (list->row) {
 	case RESULT_RECORD:
 		return json_record_write(list->fields, row);
+	case RESULT_TARGET:
+		return target_of(row);
 	case RESULT_MISMATCH:
 		return mismatch_of(row);
 	case RESULT_THRESHOLD:

@@ -111,6 +111,29 @@ stores_a_mismatch_with_its_excerpts(void **state)
 }
 
 static void
+stores_the_latency_of_each_target(void **state)
+{
+	struct result result = collect(*state), back;
+	struct histogram *own = histogram_create(&counters_latency_config);
+	char *text = json_of(&result);
+
+	assert_non_null(own);
+	back = read_back(text);
+	assert_null(back.targets[0].response);
+	result_finish(&back);
+	free(text);
+	histogram_record_many(own, 5000, 3);
+	result.targets[0].response = own;
+	text = json_of(&result);
+	back = read_back(text);
+	assert_non_null(back.targets[0].response);
+	assert_int_equal(histogram_count(back.targets[0].response), 3);
+	free(text);
+	result_finish(&result);
+	result_finish(&back);
+}
+
+static void
 note(struct counters *counters, const struct counters_lost_connection *lost)
 {
 	uint32_t n = atomic_load(&counters->lost_connections);
@@ -257,6 +280,7 @@ main(void)
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 		RUN(lists_lost_connections_in_order_of_time),
 		RUN(stores_the_latencies_of_named_steps),
+		RUN(stores_the_latency_of_each_target),
 		RUN(stores_a_mismatch_with_its_excerpts),
 		RUN(round_trips_a_result_through_json),
 		RUN(refuses_malformed_results_by_line_or_path),

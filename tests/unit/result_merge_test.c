@@ -377,6 +377,111 @@ add_lost(struct result *result, uint64_t connection, const char *at)
 		    .remote = strdup("b:2") };
 }
 
+/* Gives a target `count` messages of one response latency. */
+static void
+set_response(struct result_target *target, uint64_t count, uint64_t ns)
+{
+	target->verified = count;
+	target->p50_ns = target->p99_ns = ns;
+	target->response = histogram_create(&counters_latency_config);
+	assert_non_null(target->response);
+	histogram_record_many(target->response, ns, count);
+}
+
+static void
+merges_the_percentiles_of_each_target(void **state)
+{
+	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1),
+		      c = collect_rank(*state, 0);
+
+	add_target(&a, "10.0.0.9:7", 1);
+	add_target(&b, "10.0.0.9:7", 1);
+	set_response(&a.targets[0], 1000, 1000);
+	set_response(&b.targets[0], 3000, 5000);
+	set_response(&a.targets[1], 1000, 2000);
+	b.targets[1].verified = 1000; /* of an earlier version */
+	b.targets[1].p50_ns = 3000;
+	merge(&a, &b);
+	assert_int_equal(a.target_count, 2);
+	assert_true(a.targets[0].verified == 4000);
+	assert_true(a.targets[0].p50_ns / 10 == 500 && a.targets[0].p99_ns / 10 == 500);
+	assert_int_equal(histogram_count(a.targets[0].response), 4000);
+	assert_true(a.targets[1].verified == 2000);
+	assert_true(a.targets[1].p50_ns == UINT64_MAX);
+	/* Each host has a single target, which has no histogram of its own. */
+	result_finish(&b);
+	b = collect_rank(*state, 1);
+	free(b.targets[0].name);
+	b.targets[0].name = strdup("10.0.0.9:7");
+	histogram_reset(b.latency[LATENCY_RESPONSE]);
+	histogram_record_many(b.latency[LATENCY_RESPONSE], 9000000, 2000);
+	uint64_t p50 = c.targets[0].p50_ns;
+	merge(&c, &b);
+	assert_int_equal(c.target_count, 2);
+	assert_true(p50 < 1000000 && c.targets[0].p50_ns == p50);
+	assert_true(c.targets[1].p50_ns / 100000 == 90);
+	result_finish(&a);
+	result_finish(&b);
+	result_finish(&c);
+}
+
+static void
+set_tenth(struct result *result, double at_s, uint64_t lost)
+{
+	free(result->tenths);
+	result->tenths = calloc(1, sizeof(*result->tenths));
+	assert_non_null(result->tenths);
+	result->tenths[0] =
+	    (struct sampler_second){ .at_s = at_s, .length_s = 0.1, .lost = lost };
+	result->tenth_count = 1;
+}
+
+static void
+keeps_the_rows_of_100_ms_with_their_rank(void **state)
+{
+	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
+
+	set_tenth(&a, 0.5, 3);
+	set_tenth(&b, 0.5, 8);
+	b.started_at_ns = a.started_at_ns - SECOND / 4;
+	merge(&a, &b);
+	assert_int_equal(a.tenth_count, 2);
+	assert_true(a.tenths[0].at_s == 0.5 && a.tenths[0].lost == 8);
+	assert_true(a.tenths[0].rank_index == 1);
+	assert_true(a.tenths[1].at_s == 0.75 && a.tenths[1].lost == 3);
+	assert_true(a.tenths[1].rank_index == 0);
+	result_finish(&a);
+	result_finish(&b);
+}
+
+static void
+merges_one_conversation_from_files_of_different_names(void **state)
+{
+	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
+	struct result_plan *plans[] = { &a.plan, &b.plan };
+
+	for (int i = 0; i < 2; i++) {
+		free(plans[i]->message);
+		free(plans[i]->conversation);
+		free(plans[i]->conversation_digest);
+		plans[i]->message =
+		    strdup(i == 0 ? "conversation x" : "conversation y");
+		plans[i]->conversation = strdup(i == 0 ? "x" : "y");
+		plans[i]->conversation_digest = strdup("00112233445566ff");
+	}
+	b.plan.conversation_digest[0] = '1';
+	assert_refused(&a, &b,
+	    "its plan differs from that of the first result: \"conversation_digest\"");
+	/* An earlier version has no digest. */
+	b.plan.conversation_digest[0] = '\0';
+	assert_refused(
+	    &a, &b, "its plan differs from that of the first result: \"message\"");
+	strcpy(b.plan.conversation_digest, a.plan.conversation_digest);
+	merge(&a, &b);
+	result_finish(&a);
+	result_finish(&b);
+}
+
 static void
 lists_mismatches_and_lost_connections_of_both(void **state)
 {
@@ -416,6 +521,9 @@ main(void)
 		RUN(adds_targets_of_the_same_name),
 		RUN(adds_addresses_and_keeps_those_that_only_one_host_resolved),
 		RUN(adds_losses_of_the_same_cause),
+		RUN(merges_the_percentiles_of_each_target),
+		RUN(keeps_the_rows_of_100_ms_with_their_rank),
+		RUN(merges_one_conversation_from_files_of_different_names),
 		RUN(lists_mismatches_and_lost_connections_of_both),
 #undef RUN
 	};
