@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -11,6 +12,7 @@
 #include "client/commands/commands.h"
 #include "client/commands/echo_peer.h"
 #include "client/plan/plan.h"
+#include "client/report/text_layout.h"
 #include "client/result/verdict.h"
 #include "client/run/run.h"
 
@@ -56,12 +58,25 @@ try_plan(struct plan *plan, struct result *ret)
 	return status;
 }
 
+__attribute__((format(printf, 1, 2))) static void
+print(const char *format, ...)
+{
+	struct text_layout_text text;
+	va_list arguments;
+	text_layout_begin(&text);
+	va_start(arguments, format);
+	vfprintf(text.out, format, arguments);
+	va_end(arguments);
+	text_layout_end(&text, stdout);
+	fflush(stdout);
+}
+
 static void
 show_closed(const struct result *result, uint32_t processes)
 {
 	double cpu = result->host.cpu_user_s + result->host.cpu_sys_s;
 	uint64_t messages = result->messages.verified;
-	printf(
+	print(
 	    "closed loop  %9.0f messages/s verified with %u process%s, %.2f us of CPU time per message\n",
 	    result->messages_per_s, processes, processes > 1 ? "es" : "",
 	    messages > 0 ? cpu * 1e6 / (double)messages : 0.0);
@@ -73,7 +88,7 @@ show_paced(const struct result *result, const char *how)
 	const struct histogram *lag = result->latency[LATENCY_SEND_LAG];
 	char p50[UNITS_TEXT_MAX], p99[UNITS_TEXT_MAX], max[UNITS_TEXT_MAX];
 	double cpu = result->host.cpu_user_s + result->host.cpu_sys_s;
-	printf(
+	print(
 	    "pacing       sent %s late at the median, %s at p99, %s at most (%s, %.0f %% of a CPU)\n",
 	    units_show_duration(histogram_percentile(lag, 50), p50),
 	    units_show_duration(histogram_percentile(lag, 99), p99),
@@ -117,10 +132,9 @@ calibrate(const char *target)
 	};
 	static struct plan plan; /* large */
 	int status = 0;
-	printf(
+	print(
 	    "Limits of this client on this machine: %d connections, messages of %d bytes, a minimal echo server on the same machine.\n",
 	    CONNECTIONS, MESSAGE_BYTES);
-	fflush(stdout);
 	for (size_t i = 0;
 	     status == 0 && i < sizeof(measurements) / sizeof(*measurements); i++)
 		status = measure(&plan, target, &measurements[i]);

@@ -11,10 +11,12 @@
 #include "lib/units.h"
 #include "lib/xmalloc.h"
 #include "client/commands/commands.h"
+#include "client/report/text_layout.h"
 #include "client/result/comparison.h"
 #include "client/result/result_fields.h"
 #include "client/survey_result/survey_compare.h"
 
+#define NAME_WIDTH 18
 #define EXIT_UNTRUSTED 3
 #define EXIT_WORSE 99
 
@@ -35,7 +37,7 @@ format_figure(const struct comparison_row *row,
 
 /* One row: name, base, new, difference, change in percent, outcome. */
 static void
-print_row(const struct comparison_row *row)
+print_row(const struct comparison_row *row, FILE *out)
 {
 	char before[UNITS_TEXT_MAX], after[UNITS_TEXT_MAX], text[UNITS_TEXT_MAX];
 	char apart[UNITS_TEXT_MAX + 1] = "-", change[32] = "-";
@@ -51,7 +53,10 @@ print_row(const struct comparison_row *row)
 	if (base->known && new->known && base->value > 0)
 		snprintf(change, sizeof(change), "%+.1f %%",
 		    100 * (new->value / base->value - 1));
-	printf("  %-18s%11s%11s%12s%12s  %s\n", row->name, before, after, apart, change,
+	fprintf(out, "  %-18s", row->name);
+	if (strlen(row->name) > NAME_WIDTH)
+		fprintf(out, "\n  %18s", "");
+	fprintf(out, " %10s %10s %11s %11s  %s\n", before, after, apart, change,
 	    comparison_outcome_names[row->outcome]);
 }
 
@@ -79,23 +84,23 @@ value_of(
 
 /* Seeds are not compared: they are meant to differ. */
 static void
-report_plan_differences(const struct result *base, const struct result *new)
+report_plan_differences(const struct result *base, const struct result *new, FILE *out)
 {
 	char before[64], after[64];
 	for (const struct json_record_field *f = result_plan_fields; f->name != NULL;
 	     f++)
 		if (f->kind != JSON_RECORD_TEXTS && f->kind != JSON_RECORD_WORD &&
 		    !json_record_equals(f, &base->plan, &new->plan))
-			printf("  plans differ in %s: base %s, new %s\n", f->name,
+			fprintf(out, "  plans differ in %s: base %s, new %s\n", f->name,
 			    value_of(f, &base->plan, before),
 			    value_of(f, &new->plan, after));
 }
 
 static void
-print_targets(const struct result *run)
+print_targets(const struct result *run, FILE *out)
 {
 	for (size_t i = 0; i < run->plan.target_count; i++)
-		printf("%s%s", i > 0 ? " " : "", run->plan.targets[i]);
+		fprintf(out, "%s%s", i > 0 ? " " : "", run->plan.targets[i]);
 }
 
 static bool
@@ -111,117 +116,122 @@ same_targets(const struct result *base, const struct result *new)
 
 /* "labels differ in host: base a, new b" */
 static void
-report_label_differences(const struct labels *base, const struct labels *new)
+report_label_differences(const struct labels *base, const struct labels *new, FILE *out)
 {
 	for (size_t i = 0; i < base->count; i++) {
 		const struct label *label = &base->items[i];
 		const char *other = labels_find(new, label->key);
 		if (other == NULL || strcmp(other, label->value) != 0)
-			printf("  labels differ in %s: base %s, new %s\n", label->key,
-			    label->value, other != NULL ? other : "none");
+			fprintf(out, "  labels differ in %s: base %s, new %s\n",
+			    label->key, label->value, other != NULL ? other : "none");
 	}
 	for (size_t i = 0; i < new->count; i++)
 		if (labels_find(base, new->items[i].key) == NULL)
-			printf("  labels differ in %s: base none, new %s\n",
+			fprintf(out, "  labels differ in %s: base none, new %s\n",
 			    new->items[i].key, new->items[i].value);
 }
 
 /* Of each run and the first base run. */
 static void
-report_differences(const struct comparison_side sides[2])
+report_differences(const struct comparison_side sides[2], FILE *out)
 {
 	const struct result *first = &sides[0].runs[0];
 	for (size_t i = 1; i < sides[0].count; i++)
-		report_plan_differences(first, &sides[0].runs[i]);
+		report_plan_differences(first, &sides[0].runs[i], out);
 	for (size_t i = 0; i < sides[1].count; i++) {
 		const struct result *run = &sides[1].runs[i];
-		report_plan_differences(first, run);
-		report_label_differences(&first->labels, &run->labels);
+		report_plan_differences(first, run, out);
+		report_label_differences(&first->labels, &run->labels, out);
 		if (same_targets(first, run))
 			continue;
-		fputs("  targets differ: base ", stdout);
-		print_targets(first);
-		fputs(", new ", stdout);
-		print_targets(run);
-		putchar('\n');
+		fputs("  targets differ: base ", out);
+		print_targets(first, out);
+		fputs(", new ", out);
+		print_targets(run, out);
+		fputc('\n', out);
 	}
 }
 
 static void
-print_trust(const struct comparison_side sides[2])
+print_trust(const struct comparison_side sides[2], FILE *out)
 {
 	for (size_t s = 0; s < 2; s++)
 		for (size_t i = 0; i < sides[s].count; i++) {
 			const struct result *run = &sides[s].runs[i];
 			const struct result_trust *trust = &run->trust;
 			if (run->is_running)
-				printf(
+				fprintf(out,
 				    "  %s run %zu is an interim result: its run was going on\n",
 				    side_names[s], i + 1);
 			if (trust->verdict == RESULT_SUSPECT)
-				printf("  %s run %zu is suspect: %s\n", side_names[s],
-				    i + 1,
+				fprintf(out, "  %s run %zu is suspect: %s\n",
+				    side_names[s], i + 1,
 				    trust->reason_count > 0 ? trust->reasons[0] : "?");
 		}
 }
 
 static void
-print_unverified(const struct comparison_side sides[2])
+print_unverified(const struct comparison_side sides[2], FILE *out)
 {
 	for (size_t s = 0; s < 2; s++)
 		for (size_t i = 0; i < sides[s].count; i++)
 			if (sides[s].runs[i].plan.tls_insecure)
-				printf(
+				fprintf(out,
 				    "  %s run %zu accepted any certificate (--tls-insecure)\n",
 				    side_names[s], i + 1);
 }
 
 static void
-print_conclusion(bool worse, bool too_short, bool contended, bool too_rare)
+print_conclusion(bool worse, bool too_short, bool contended, bool too_rare, FILE *out)
 {
 	if (too_short)
-		puts(
-		    "  inconclusive: a run is too short, or its values are too alike, to know the figure; fix: a longer --duration");
+		fputs(
+		    "  inconclusive: a run is too short, or its values are too alike, to know the figure; fix: a longer --duration\n",
+		    out);
 	if (contended)
-		puts(
-		    "  the load processes waited for a CPU, which other load on the machine used: single runs of such a machine cannot be compared; fix: several runs of each side");
+		fputs(
+		    "  the load processes waited for a CPU, which other load on the machine used: single runs of such a machine cannot be compared; fix: several runs of each side\n",
+		    out);
 	if (worse)
-		puts(
-		    "  new is worse than base in the rows marked WORSE, by more than noise (95 % confidence)");
+		fputs(
+		    "  new is worse than base in the rows marked WORSE, by more than noise (95 % confidence)\n",
+		    out);
 	else if (too_rare)
-		puts(
-		    "  no row is worse by more than noise (95 % confidence), but losses are too rare to compare");
+		fputs(
+		    "  no row is worse by more than noise (95 % confidence), but losses are too rare to compare\n",
+		    out);
 	else
-		puts("  no row is worse by more than noise (95 % confidence)");
+		fputs("  no row is worse by more than noise (95 % confidence)\n", out);
 }
 
 /* The file and targets of each run. */
 static void
-print_sides(const struct comparison_side sides[2], char **paths)
+print_sides(const struct comparison_side sides[2], char **paths, FILE *out)
 {
 	char start[UNITS_TEXT_MAX];
 	for (size_t s = 0; s < 2; s++)
 		for (size_t i = 0; i < sides[s].count; i++) {
 			const struct result *run = &sides[s].runs[i];
-			printf("  %-6s%s (%s, to ", i == 0 ? side_names[s] : "",
+			fprintf(out, "  %-6s%s (%s, to ", i == 0 ? side_names[s] : "",
 			    *paths++, units_format_time(run->started_at_ns, 0, start));
-			print_targets(run);
-			puts(")");
+			print_targets(run, out);
+			fputs(")\n", out);
 		}
-	putchar('\n');
+	fputc('\n', out);
 }
 
 /* True when a row is worse by more than noise. `paths`: the files of both sides. */
 static bool
-compare(const struct comparison_side sides[2], char **paths)
+compare(const struct comparison_side sides[2], char **paths, FILE *out)
 {
 	struct comparison_row rows[COMPARISON_ROWS_MAX];
 	size_t count = comparison_of(sides, rows);
 	bool worse = false, too_short = false, too_rare = false;
-	print_sides(sides, paths);
-	printf("  %-18s%11s%11s%12s%12s\n", "", "base", "new", "difference", "change");
+	print_sides(sides, paths, out);
+	fprintf(out, "  %-18s%11s%11s%12s%12s\n", "", "base", "new", "difference",
+	    "change");
 	for (size_t i = 0; i < count; i++) {
-		print_row(&rows[i]);
+		print_row(&rows[i], out);
 		worse = worse || rows[i].outcome == COMPARISON_WORSE;
 		if (rows[i].outcome != COMPARISON_INCONCLUSIVE)
 			continue;
@@ -230,16 +240,27 @@ compare(const struct comparison_side sides[2], char **paths)
 		else
 			too_short = true;
 	}
-	putchar('\n');
-	print_trust(sides);
-	print_unverified(sides);
-	report_differences(sides);
+	fputc('\n', out);
+	print_trust(sides, out);
+	print_unverified(sides, out);
+	report_differences(sides, out);
 	bool contended =
 	    comparison_is_contended(&sides[0]) || comparison_is_contended(&sides[1]);
-	print_conclusion(worse, too_short && !contended, contended, too_rare);
+	print_conclusion(worse, too_short && !contended, contended, too_rare, out);
 	if (!contended && (sides[0].count == 1 || sides[1].count == 1))
-		puts(
-		    "  one run does not show how much runs differ: compare BASE BASE BASE -- NEW NEW NEW");
+		fputs(
+		    "  one run does not show how much runs differ: compare BASE BASE BASE -- NEW NEW NEW\n",
+		    out);
+	return worse;
+}
+
+static bool
+compare_folded(const struct comparison_side sides[2], char **paths)
+{
+	struct text_layout_text text;
+	text_layout_begin(&text);
+	bool worse = compare(sides, paths, text.out);
+	text_layout_end(&text, stdout);
 	return worse;
 }
 
@@ -308,7 +329,10 @@ cmd_compare(int argc, char **argv)
 	while (paths[count] != NULL)
 		count++;
 	if (count == 2 && new_count <= 1 && survey_compare_is_survey(paths[0])) {
-		int outcome = survey_compare(paths[0], paths[1], stdout, &worse);
+		struct text_layout_text text;
+		text_layout_begin(&text);
+		int outcome = survey_compare(paths[0], paths[1], text.out, &worse);
+		text_layout_end(&text, stdout);
 		return outcome != 0 ? outcome : worse && fail_worse ? EXIT_WORSE : 0;
 	}
 	if (new_count == 0 && count == 2)
@@ -322,7 +346,7 @@ cmd_compare(int argc, char **argv)
 	if (status == 0)
 		status = read_side(&sides[1], paths + count - new_count, new_count);
 	if (status == 0)
-		worse = compare(sides, paths);
+		worse = compare_folded(sides, paths);
 	free_side(&sides[0]);
 	free_side(&sides[1]);
 	if (status == 0 && fflush(stdout) != 0) {

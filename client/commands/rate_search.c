@@ -13,6 +13,7 @@
 #include "client/live/live.h"
 #include "client/plan/threshold.h"
 #include "client/report/outputs.h"
+#include "client/report/text_layout.h"
 #include "client/result/verdict.h"
 #include "client/run/run.h"
 
@@ -78,14 +79,17 @@ outcome_of(
 static void __attribute__((format(printf, 2, 3)))
 print(const struct search *search, const char *format, ...)
 {
+	struct text_layout_text text;
 	va_list arguments;
 	if (search->out == NULL)
 		return;
+	text_layout_begin(&text);
 	va_start(arguments, format);
-	fputs("search: ", search->out);
-	vfprintf(search->out, format, arguments);
-	fflush(search->out);
+	fputs("search: ", text.out);
+	vfprintf(text.out, format, arguments);
 	va_end(arguments);
+	text_layout_end(&text, search->out);
+	fflush(search->out);
 }
 
 static void
@@ -94,7 +98,7 @@ show(struct search *search, const struct result *result, const char *why)
 	struct threshold_outcome outcome =
 	    verdict_of_threshold(&search->threshold, result);
 	char value[THRESHOLD_TEXT_MAX], asked[UNITS_TEXT_MAX], got[UNITS_TEXT_MAX];
-	print(search, "%11s/s planned, %11s/s achieved, %s: %s (%s; trust: %s)\n",
+	print(search, "%s/s planned, %s/s achieved, %s: %s (%s; trust: %s)\n",
 	    units_show_count(result_whole(search->plan.rate_all), asked),
 	    units_show_count(result_whole(result->messages_per_s), got),
 	    search->threshold.text,

@@ -17,6 +17,7 @@
 #include "client/result/verdict.h"
 
 #define LABEL "  %-12s " /* before each line of the report */
+#define HOST_NAME_WIDTH 22
 #define TARGET_NAME_WIDTH 26
 #define LATENCY_NAME_WIDTH 11
 #define LATENCY_LABEL "  %-11s" /* before a row of the table of latencies */
@@ -172,14 +173,14 @@ print_target_table(const struct result *result, FILE *file)
 	    lost[UNITS_TEXT_MAX], p50[UNITS_TEXT_MAX], p99[UNITS_TEXT_MAX];
 	if (result->target_count < 2)
 		return;
-	fprintf(file, "\n  %-26s%12s%13s%9s%9s%9s\n", "target", "connections",
+	fprintf(file, "\n  %-26s %11s %12s %8s %8s %8s\n", "target", "connections",
 	    "messages", "lost", "p50", "p99");
 	for (size_t i = 0; i < result->target_count; i++) {
 		const struct result_target *t = &result->targets[i];
 		bool is_long = strlen(t->name) > TARGET_NAME_WIDTH;
 		if (is_long)
 			fprintf(file, "  %s\n", t->name);
-		fprintf(file, "  %-26s%12s%13s%9s%9s%9s\n", is_long ? "" : t->name,
+		fprintf(file, "  %-26s %11s %12s %8s %8s %8s\n", is_long ? "" : t->name,
 		    count(t->established, connections), count(t->verified, messages),
 		    count(t->lost, lost), format_known(t->p50_ns, t->verified, p50),
 		    format_known(t->p99_ns, t->verified, p99));
@@ -521,14 +522,17 @@ print_ranks(const struct result *result, FILE *file)
 	bool all_known = true;
 	if (result->rank_count == 0)
 		return;
-	fprintf(file, "\n  %-6s%-22s%14s%9s%9s%9s%9s\n", "rank", "host", "verified",
-	    "p50", "p99", "p99.9", "max");
+	fprintf(file, "\n  %-6s%-22s %13s %8s %8s %8s %8s\n", "rank", "host",
+	    "verified", "p50", "p99", "p99.9", "max");
 	for (size_t i = 0; i < result->rank_count; i++) {
 		const struct result_rank *rank = &result->ranks[i];
 		all_known = all_known &&
 		    percentile_interval_is_known(99.9, rank->messages.verified);
-		fprintf(file, "  %-5" PRIu64 " %-22.22s%14s%9s%9s%9s%9s\n", rank->rank,
-		    rank->hostname, count(rank->messages.verified, sent),
+		fprintf(file, "  %-5" PRIu64 " %-22s", rank->rank, rank->hostname);
+		if (strlen(rank->hostname) > HOST_NAME_WIDTH)
+			fprintf(file, "\n  %28s", "");
+		fprintf(file, " %13s %8s %8s %8s %8s\n",
+		    count(rank->messages.verified, sent),
 		    format_percentile(rank, 50, rank->p50_ns, p50),
 		    format_percentile(rank, 99, rank->p99_ns, p99),
 		    format_percentile(rank, 99.9, rank->p999_ns, p999),
@@ -615,13 +619,8 @@ print_all(const struct result *result, FILE *file)
 void
 report_text(const struct result *result, FILE *file)
 {
-	const struct text_layout layout = text_layout_of(file);
-	char *text = NULL;
-	size_t size;
-	FILE *out = xmalloc_check(open_memstream(&text, &size));
-	print_all(result, out);
-	if (fclose(out) != 0)
-		xmalloc_fail();
-	text_layout_write(&layout, text, file);
-	free(text);
+	struct text_layout_text text;
+	text_layout_begin(&text);
+	print_all(result, text.out);
+	text_layout_end(&text, file);
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/xmalloc.h"
+
 #define DEFAULT_WIDTH 80
 #define LEAST_WIDTH 60
 #define MOST_WIDTH 10000
@@ -136,7 +138,10 @@ write_line(
 		part = part < length - taken ? part : length - taken;
 		for (size_t i = 0; i < (taken == 0 ? 0 : indentation); i++)
 			fputc(' ', file);
-		for (size_t i = taken; i < taken + part; i++)
+		size_t end = taken + part;
+		while (end > taken + 1 && line[end - 1] == ' ')
+			end--;
+		for (size_t i = taken; i < end; i++)
 			put(layout, line[i], file);
 		fputc('\n', file);
 		taken += part;
@@ -156,4 +161,21 @@ text_layout_write(const struct text_layout *layout, const char *text, FILE *file
 		write_line(layout, text, length, file);
 		text += length + (text[length] == '\n');
 	}
+}
+
+void
+text_layout_begin(struct text_layout_text *text)
+{
+	text->text = NULL;
+	text->out = xmalloc_check(open_memstream(&text->text, &text->size));
+}
+
+void
+text_layout_end(struct text_layout_text *text, FILE *file)
+{
+	const struct text_layout layout = text_layout_of(file);
+	if (fclose(text->out) != 0)
+		xmalloc_fail();
+	text_layout_write(&layout, text->text, file);
+	free(text->text);
 }

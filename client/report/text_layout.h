@@ -26,7 +26,17 @@ struct text_layout {
 struct text_layout text_layout_of(FILE *file);
 
 /* Writes lines of text. A line that is too long goes on below its text: below column 15
- * if it has a label (or begins there), else indented by two columns more. */
+ * if it has a label (or begins there), else indented by two columns more. A word is not
+ * cut: names and addresses can be copied. */
 void text_layout_write(const struct text_layout *layout, const char *text, FILE *file);
+
+/* Collects a text, which text_layout_end() lays out for `file`, writes and frees. */
+struct text_layout_text {
+	FILE *out; /* to be written to */
+	char *text;
+	size_t size;
+};
+void text_layout_begin(struct text_layout_text *text);
+void text_layout_end(struct text_layout_text *text, FILE *file);
 
 #endif

@@ -6,8 +6,10 @@
 
 #include "lib/stats/change_points.h"
 #include "lib/xmalloc.h"
+#include "client/report/text_layout.h"
 #include "client/result/result_fields.h"
 
+#define NAME_WIDTH 22
 #define TIME_DIGITS 16 /* of "2026-11-29T02:00" */
 
 const char *
@@ -165,9 +167,11 @@ static void
 print_figure(const struct trend_figure *figure, FILE *file)
 {
 	char level[UNITS_TEXT_MAX], latest[UNITS_TEXT_MAX], percent[UNITS_TEXT_MAX];
-	fprintf(file, "  %-22s %14s %14s %10s  %s\n", figure->name,
-	    trend_text_level(figure, level), trend_text_latest(figure, latest),
-	    trend_text_difference(figure, percent),
+	fprintf(file, "  %-22s", figure->name);
+	if (strlen(figure->name) > NAME_WIDTH)
+		fprintf(file, "\n  %22s", "");
+	fprintf(file, " %14s %14s %10s  %s\n", trend_text_level(figure, level),
+	    trend_text_latest(figure, latest), trend_text_difference(figure, percent),
 	    trend_outcome_names[figure->latest]);
 }
 
@@ -194,8 +198,8 @@ print_changes(const struct trend_group *group, FILE *file)
 		    CHANGE_POINTS_FALSE_ALARMS);
 }
 
-void
-trend_text(const struct trend_group *group, FILE *file)
+static void
+print_group(const struct trend_group *group, FILE *file)
 {
 	char line[TREND_LINE_MAX];
 	fprintf(file, "%s%s%s\n\n", group->name, group->name[0] != '\0' ? ": " : "",
@@ -207,4 +211,13 @@ trend_text(const struct trend_group *group, FILE *file)
 	print_changes(group, file);
 	for (size_t n = 0; trend_text_plan(group, n, line); n++)
 		fprintf(file, "%s  %s\n", n == 0 ? "\nplans differ:\n" : "", line);
+}
+
+void
+trend_text(const struct trend_group *group, FILE *file)
+{
+	struct text_layout_text text;
+	text_layout_begin(&text);
+	print_group(group, text.out);
+	text_layout_end(&text, file);
 }

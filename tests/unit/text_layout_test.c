@@ -50,6 +50,8 @@ other_text_is_indented_by_two_columns(void **state)
 	    20, false, "  - one two three four\n", "  - one two three\n    four\n");
 	expect_layout(
 	    20, false, "0123456789 abcdefghijkl\n", "0123456789\n  abcdefghijkl\n");
+	expect_layout(
+	    20, false, "0123456789     abcdefghijkl\n", "0123456789\n  abcdefghijkl\n");
 }
 
 static void
