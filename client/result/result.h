@@ -321,6 +321,8 @@ struct result {
 	struct result_precision precision[LATENCY_MAX];
 	char **steps; /* names of the steps */
 	size_t step_count;
+	/* Of each step of a pass: passes that were lost before its answer. */
+	uint64_t step_lost[LATENCY_MAX - LATENCY_STEP_FIRST];
 	struct result_lost_connection *lost_connections;
 	size_t lost_connection_count;
 	struct finding *findings; /* not in the document */

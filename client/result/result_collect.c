@@ -589,6 +589,36 @@ collect_times(const struct plan *plan, const struct counters_map *counters_map,
 		    connecting_s(ret, sampler->began_ns, connected, start, end);
 }
 
+static bool
+is_of_pass(const struct conversation *conversation, uint16_t name)
+{
+	for (uint16_t i = 0; i < conversation->step_count; i++) {
+		const struct conversation_step *step = &conversation->steps[i];
+		if (step->name == name)
+			return conversation->parts[step->first].section ==
+			    CONVERSATION_REPEAT;
+	}
+	return false;
+}
+
+/* A pass has each of its steps once: those without an answer to it are wrong, lost or
+ * still in flight. */
+static void
+collect_lost_steps(const struct conversation *conversation, struct result *ret)
+{
+	const struct result_messages *messages = &ret->messages;
+	for (uint16_t i = 0; i < ret->step_count && i < conversation->step_name_count;
+	     i++) {
+		uint64_t answered =
+			     histogram_count(ret->latency[LATENCY_STEP_FIRST + i]),
+			 over = messages->sent - messages->in_flight,
+			 lost = result_lost(messages);
+		uint64_t missing = over > answered ? over - answered : 0;
+		if (is_of_pass(conversation, i))
+			ret->step_lost[i] = missing < lost ? missing : lost;
+	}
+}
+
 static void
 collect_host(const struct sampler *sampler, struct result_host *ret)
 {
@@ -701,6 +731,7 @@ result_collect(const struct plan *plan, const struct counters_map *counters_map,
 		servers_collect(counters_map, ret);
 	tls_result_collect(plan, counters_map, &sum, ret);
 	read_counters(&sum, ret);
+	collect_lost_steps(&plan->conversation, ret);
 	collect_times(plan, counters_map, &sum, sampler, ret);
 	collect_ports(plan, sampler, &ret->ports);
 	collect_seconds(sampler, ret);

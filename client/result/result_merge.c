@@ -476,6 +476,9 @@ fits(const struct result *result)
 			if (!json_record_fits(
 				list->fields, result_list_at(list, result, i)))
 				return false;
+	for (size_t i = 0; i < result->step_count; i++)
+		if (result->step_lost[i] > INT64_MAX)
+			return false;
 	for (size_t i = 0; i < result->target_count; i++)
 		if (result->targets[i].response != NULL &&
 		    histogram_count(result->targets[i].response) > INT64_MAX)
@@ -602,6 +605,19 @@ latency_of(const struct result *into, const struct result *from, int which)
 	return step < 0 ? -1 : LATENCY_STEP_FIRST + step;
 }
 
+static void
+add_lost_steps(struct result *into, const struct result *from)
+{
+	for (size_t i = 0; i < from->step_count; i++) {
+		int step = find_step(into, from->steps[i]);
+		if (step < 0)
+			continue;
+		uint64_t *sum = &into->step_lost[step];
+		*sum = *sum + from->step_lost[i] < *sum ? UINT64_MAX
+							: *sum + from->step_lost[i];
+	}
+}
+
 int
 result_merge(struct result *into, const struct result *from, char *error)
 {
@@ -629,6 +645,7 @@ result_merge(struct result *into, const struct result *from, char *error)
 		if (to >= 0 && histogram_add(into->latency[to], from->latency[i]) < 0)
 			return fail(error, "its histograms have another resolution");
 	}
+	add_lost_steps(into, from);
 	json_record_add(result_fields, into, from);
 	labels_merge(&into->labels, &from->labels);
 	if (into->plan.ranks <= 1)

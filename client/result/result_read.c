@@ -310,6 +310,9 @@ read_steps(struct json_reader *reader, const json_t *root, struct result *ret)
 		result_step_add(ret, name);
 		read_latency(reader, steps, name, ret->latency[which]);
 		read_precision(reader, steps, name, &ret->precision[which]);
+		if (!reader->failed)
+			ret->step_lost[which - LATENCY_STEP_FIRST] =
+			    json_reader_count(reader, one, name, "lost");
 	}
 }
 

@@ -98,9 +98,12 @@ static json_t *
 steps_of(const struct result *result)
 {
 	json_t *to = json_object();
-	for (size_t i = 0; i < result->step_count; i++)
-		json_record_put(&to, result->steps[i],
-		    latency_of(result, (enum latency_kind)(LATENCY_STEP_FIRST + i)));
+	for (size_t i = 0; i < result->step_count; i++) {
+		json_t *step =
+		    latency_of(result, (enum latency_kind)(LATENCY_STEP_FIRST + i));
+		json_record_put(&step, "lost", json_integer(N(result->step_lost[i])));
+		json_record_put(&to, result->steps[i], step);
+	}
 	return to;
 }
 

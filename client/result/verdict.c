@@ -29,7 +29,9 @@ never_answered(const struct threshold *threshold, const struct result *result)
 {
 	const struct result_messages *m = &result->messages;
 	if (threshold->step[0] != '\0')
-		return 0;
+		return (double)
+		    result->step_lost[result_threshold_latency(result, threshold) -
+			LATENCY_STEP_FIRST];
 	double lost = (double)result_lost(m);
 	if (threshold->histogram == LATENCY_RESPONSE && !result->interrupted &&
 	    result->messages_due > m->sent)
