@@ -64,7 +64,15 @@ split(const char *text, struct parts *ret, char *error, size_t error_size)
 		snprintf(error, error_size, "found the URL \"%s\", " EXPECTED, text);
 		return -1;
 	}
-	if (!bracketed && memchr(text, ':', length) != NULL) {
+	size_t prefix = strcspn(text, ":");
+	bool is_hex = strspn(text, "0123456789abcdefABCDEF") >= prefix;
+	if (!bracketed && prefix < length && !is_hex) {
+		snprintf(error, error_size,
+		    "found \"%.*s:\" before the address in \"%s\", expected \"mptcp:\" or nothing",
+		    (int)prefix, text, text);
+		return -1;
+	}
+	if (!bracketed && prefix < length) {
 		snprintf(error, error_size,
 		    "found \"%s\", expected \"[address]:port\" for an IPv6 address",
 		    text);

@@ -73,6 +73,12 @@ test_refuses_malformed_addresses_and_says_what_is_expected(void **state)
 	    "found the URL \"http://127.0.0.1:80\", expected \"address:port\" or \"[IPv6 address]:port\"");
 	check_refused("::1:80",
 	    "found \"::1:80\", expected \"[address]:port\" for an IPv6 address");
+	check_refused("abcd:ef::1:80",
+	    "found \"abcd:ef::1:80\", expected \"[address]:port\" for an IPv6 address");
+	check_refused("tls:localhost:80",
+	    "found \"tls:\" before the address in \"tls:localhost:80\", expected \"mptcp:\" or nothing");
+	check_refused("fe80::1%eth0:80",
+	    "found \"fe80::1%eth0:80\", expected \"[address]:port\" for an IPv6 address");
 	check_refused("127.0.0.1:65536",
 	    "found port \"65536\" in \"127.0.0.1:65536\", expected a number from 0 to 65535");
 	check_refused("127.0.0.1:",
