@@ -314,7 +314,7 @@ start_attacking_server()
 
 @test "yodel says what a server that breaks the rules has done" {
 	local rows=4
-	[ -z "${LONG-}" ] || rows=9
+	[ -z "${LONG-}" ] || rows=99
 	make_files
 	while read -r version attack reason; do
 		start_attacking_server "$attack" "$version"
@@ -335,6 +335,10 @@ start_attacking_server()
 			1.3 bad-tag forged or damaged
 			1.3 overlong a record that is too long
 			1.3 change-cipher-spec a record of an unexpected type
+			1.3 empty-records more than 32 records in a row without data
+			1.3 two-alerts an alert that is not 2 bytes long
+			1.2 overlong a record that is too long
+			1.2 change-cipher-spec a record of an unexpected type
 		END
 	)
 	start_attacking_server truncation 1.3
@@ -342,9 +346,12 @@ start_attacking_server()
 	[ "$status" -eq 1 ]
 	result_matches "r['tls']['truncated'] >= 3"
 	end_spawned
-	start_attacking_server bytewise 1.3
-	run_yodel --tls --tls-ca ca.pem -c 3 -n 1 "localhost:$ATTACKER_PORT"
-	[ "$status" -eq 0 ]
+	for version in 1.2 1.3; do
+		start_attacking_server bytewise $version
+		run_yodel --tls --tls-ca ca.pem -c 3 -n 1 "localhost:$ATTACKER_PORT"
+		[ "$status" -eq 0 ]
+		end_spawned
+	done
 }
 
 @test "yodel says where a server cut the handshake, or which alert it sent" {
@@ -362,11 +369,14 @@ start_attacking_server()
 		[[ $output == *"closed the connection during the handshake"* ]]
 		end_spawned
 	done
-	start_attacking_server alert 1.2
-	run_yodel --tls --tls-ca ca.pem -c 4 -n 1 --timeout 20s "localhost:$ATTACKER_PORT"
-	[ "$status" -eq 1 ]
-	result_matches "c['failed']['tls'] >= 4 and m['sent'] == 0"
-	[[ $output == *"alert handshake_failure"* ]]
+	for version in 1.2 1.3; do
+		start_attacking_server alert $version
+		run_yodel --tls --tls-ca ca.pem -c 4 -n 1 --timeout 20s "localhost:$ATTACKER_PORT"
+		[ "$status" -eq 1 ]
+		result_matches "c['failed']['tls'] >= 2 and m['sent'] == 0"
+		[[ $output == *"alert handshake_failure"* ]]
+		end_spawned
+	done
 }
 
 @test "what is not TLS on a port with TLS is named in the log" {
@@ -382,6 +392,7 @@ start_attacking_server()
 	run_yodel --tls --tls-ca ca.pem -c 2 --timeout 5s localhost:"$PLAIN_PORT"
 	[ "$status" -eq 1 ]
 	result_matches "c['failed']['tls'] == 2 and m['sent'] == 0"
+	[[ $output == *"the server returns what it receives, without TLS"* ]]
 }
 
 # Connects with these options of s_client; the handshake fails. In TLS 1.3 s_client hears of
@@ -397,12 +408,15 @@ is_refused() # [OPTION...]
 	make_ca other
 	make_certificate client ca client
 	make_certificate stranger other client
+	make_self_signed own client
 	DAYS=-1 make_certificate expired ca client
 	start_tls '"client_ca": "ca.pem", "client_verify": "require"' --set log.level=debug
 	is_refused
 	wait_until grep -q 'failed: the client presented no certificate' "$YODELD_LOG"
 	is_refused -cert stranger.pem -key stranger.key
 	wait_until grep -q 'was issued by a CA (CN=other,O=yodel tests)' "$YODELD_LOG"
+	is_refused -cert own.pem -key own.key
+	wait_until grep -q 'the certificate (CN=client) is self-signed and not in' "$YODELD_LOG"
 	is_refused -cert expired.pem -key expired.key
 	wait_until grep -q 'the certificate (CN=client) expired on' "$YODELD_LOG"
 	is_refused -tls1_1 -cipher 'DEFAULT@SECLEVEL=0'

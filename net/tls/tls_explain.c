@@ -62,11 +62,24 @@ may_be_tls(const uint8_t *bytes, size_t length)
 	return (bytes[0] & 0x80) != 0 && (length < 3 || bytes[2] == 1);
 }
 
+/* A server that echoes returns ClientHello, perhaps in capitals. */
+static bool
+is_client_hello(const uint8_t *bytes, size_t length)
+{
+	return length > TLS_RECORD_HEADER && bytes[0] == TLS_HANDSHAKE &&
+	    bytes[TLS_RECORD_HEADER] == SSL3_MT_CLIENT_HELLO;
+}
+
 bool
 tls_explain_first_bytes(
     struct tls_observer *observer, const uint8_t *bytes, size_t length)
 {
 	char text[TLS_FIRST_BYTES + 1], shown[80];
+	if (!observer->is_server && is_client_hello(bytes, length)) {
+		explain(observer, TLS_FAILURE_NOT_TLS,
+		    "the server returns what it receives, without TLS");
+		return true;
+	}
 	if (length == 0 || may_be_tls(bytes, length))
 		return false;
 	for (size_t i = 0; i < sizeof(not_tls) / sizeof(not_tls[0]); i++)
@@ -207,6 +220,13 @@ tls_explain_failure(struct tls_observer *observer, const struct tls_context *con
 		    "the client presented no certificate, which is required here");
 		break;
 	case SSL_R_INAPPROPRIATE_FALLBACK:
+		if (!observer->is_server) {
+			explain(observer, TLS_FAILURE_VERSION,
+			    "the server chose %s although both ends support TLS 1.3, "
+			    "which may be an attack (RFC 8446, 4.1.3)",
+			    tls_version_name(observer->offered_version));
+			break;
+		}
 		explain(observer, TLS_FAILURE_VERSION,
 		    "the client retries with a lower version than it supports, which "
 		    "may be an attack (RFC 7507)");

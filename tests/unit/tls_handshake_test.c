@@ -834,6 +834,85 @@ test_what_is_not_tls_is_named(void **state)
 	tls_context_release(cc);
 }
 
+/* The first message of a client, for the server to read. */
+static void
+begin(struct tls_pair *pair)
+{
+	size_t consumed;
+	assert_int_equal(
+	    tls_handshake_step(pair->client, NULL, 0, &pair->to_server, &consumed),
+	    TLS_HANDSHAKE_WANT_MORE);
+}
+
+/* An attacker on the path hides that the client supports TLS 1.3. The server's random
+ * shows that it does as well (RFC 8446, 4.1.3). */
+static void
+test_a_client_refuses_the_lower_version_of_an_attacker(void **state)
+{
+	static const uint8_t versions[] = { 0, 43, 0, 5, 4, 3, 4, 3, 3 };
+	struct tls_settings s = server_settings(), c = client_settings();
+	struct tls_client_options options = { .name = "example.org" };
+	struct tls_context *sc = tls_must_create(true, &s);
+	struct tls_context *cc = tls_must_create(false, &c);
+	struct outcome outcome;
+	struct tls_pair pair;
+	(void)state;
+	tls_pair_start(&pair, sc, cc, &options);
+	begin(&pair);
+	uint8_t *extension = memmem(pair.to_server->data + pair.to_server->start,
+	    buffer_length(pair.to_server), versions, sizeof(versions));
+	assert_non_null(extension);
+	extension[0] = extension[1] = 0x0a; /* a reserved value (RFC 8701) */
+	assert_int_equal(
+	    tls_pair_step(pair.server, &pair.to_server, &pair.to_client, SIZE_MAX),
+	    TLS_HANDSHAKE_WANT_MORE);
+	note(pair.client,
+	    tls_pair_step(pair.client, &pair.to_client, &pair.to_server, SIZE_MAX),
+	    &outcome);
+	assert_int_equal(outcome.kind, TLS_FAILURE_VERSION);
+	assert_int_equal(outcome.sent, TLS_ALERT_ILLEGAL_PARAMETER);
+	assert_string_equal(outcome.reason,
+	    "the server chose TLS 1.2 although both ends support TLS 1.3, which may be "
+	    "an attack (RFC 8446, 4.1.3)");
+	tls_pair_finish(&pair);
+	tls_context_release(sc);
+	tls_context_release(cc);
+}
+
+/* Its answer arrives as a whole or byte by byte. */
+static void
+test_a_server_that_echoes_is_named(void **state)
+{
+	struct tls_settings s = server_settings(), c = client_settings();
+	struct tls_client_options options = { .name = "example.org" };
+	struct tls_context *sc = tls_must_create(true, &s);
+	struct tls_context *cc = tls_must_create(false, &c);
+	struct outcome outcome;
+	struct tls_pair pair;
+	(void)state;
+	for (size_t cut = 1; cut < 3000; cut += 2998) {
+		tls_pair_start(&pair, sc, cc, &options);
+		begin(&pair);
+		enum tls_handshake_status status = TLS_HANDSHAKE_WANT_MORE;
+		while (status == TLS_HANDSHAKE_WANT_MORE) {
+			size_t n = buffer_length(pair.to_server), consumed;
+			assert_int_not_equal(n, 0);
+			status = tls_handshake_step(pair.client,
+			    pair.to_server->data + pair.to_server->start,
+			    n < cut ? n : cut, &pair.to_client, &consumed);
+			if (consumed > 0)
+				buffer_consume(&pair.to_server, consumed);
+		}
+		note(pair.client, status, &outcome);
+		assert_int_equal(outcome.kind, TLS_FAILURE_NOT_TLS);
+		assert_string_equal(
+		    outcome.reason, "the server returns what it receives, without TLS");
+		tls_pair_finish(&pair);
+	}
+	tls_context_release(sc);
+	tls_context_release(cc);
+}
+
 /* Each end meets the end of the stream behind each byte of the other's. */
 static void
 test_a_handshake_can_be_cut_behind_each_byte(void **state)
@@ -848,9 +927,7 @@ test_a_handshake_can_be_cut_behind_each_byte(void **state)
 	(void)state;
 	for (size_t cut = 0, end = 1; cut < end; cut++) {
 		tls_pair_start(&pair, sc, cc, &options);
-		assert_int_equal(tls_handshake_step(
-				     pair.client, NULL, 0, &pair.to_server, &consumed),
-		    TLS_HANDSHAKE_WANT_MORE);
+		begin(&pair);
 		hello = buffer_length(pair.to_server);
 		assert_int_equal(
 		    tls_handshake_step(pair.server,
@@ -969,6 +1046,9 @@ main(void)
 		    test_a_second_client_hello_changes_nothing_for_the_session),
 		cmocka_unit_test(test_the_key_log_has_the_secrets_of_the_session),
 		cmocka_unit_test(test_what_is_not_tls_is_named),
+		cmocka_unit_test(
+		    test_a_client_refuses_the_lower_version_of_an_attacker),
+		cmocka_unit_test(test_a_server_that_echoes_is_named),
 		cmocka_unit_test(test_a_handshake_can_be_cut_behind_each_byte),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
