@@ -176,6 +176,36 @@ loads() # NAME OPTION... - a load that verifies everything and never reconnects
 	totals 't["tls_handshakes_resumed"] == 3'
 }
 
+# All but the first connections have tickets.
+check_resumptions() # RESULT
+{
+	python3 -c '
+import json, sys
+tls = json.load(open(sys.argv[1]))["tls"]
+assert tls["offered"] == tls["resumed"] >= tls["handshakes"] - 8 > 20, tls' "$1"
+}
+
+@test "each session that is offered is resumed, through reloads, scaling and an upgrade" {
+	start_tls '"reply": "echo"'
+	local version
+	for version in 1.2 1.3; do
+		start_load $version -c 4 -R 300 --messages-per-connection 2 --size 100 --tls \
+			--tls-ca ca.pem --tls-max $version --tls-resume 100 "127.0.0.1:$PORT"
+	done
+	cp short.pem server.pem
+	cp short.key server.key
+	reload
+	"$BUILD/yodelctl" -s admin_socket scale 3
+	kill -USR2 "$YODELD_PID"
+	wait_until logged 'upgrade: generation 3 serves'
+	"$BUILD/yodelctl" -s admin_socket scale 1
+	cp "$BATS_FILE_TMPDIR"/server.* .
+	reload
+	end_load 1.2 1.3
+	check_resumptions 1.2.json
+	check_resumptions 1.3.json
+}
+
 @test "a reload renews the certificate for new connections only, and the log warns of its end" {
 	start_tls '"reply": "echo", "framing": "line"'
 	mkfifo go
