@@ -134,7 +134,7 @@ make_alpn(struct tls_context *context, const struct tls_settings *settings, char
 static bool
 load_ca_file(struct tls_context *context, SSL_CTX *ssl, const char *path, char *error)
 {
-	char tail[PRINTABLE_TAIL_MAX], about[160];
+	char tail[PRINTABLE_TAIL_MAX], about[TLS_FILE_TEXT];
 	printable_tail(path, tail, sizeof(tail));
 	if (access(path, R_OK) < 0) {
 		int saved = errno;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -53,20 +54,49 @@ user_name(uid_t uid, char *text)
 	return text;
 }
 
+/* The name of a group, or its number. */
+static const char *
+group_name(gid_t gid, char *text)
+{
+	const struct group *group = getgrgid(gid);
+	if (group == NULL)
+		snprintf(text, NAME_TEXT, "%u", (unsigned)gid);
+	else
+		snprintf(text, NAME_TEXT, "%s", group->gr_name);
+	return text;
+}
+
+/* The folder, also behind links, that this user cannot enter. False: none is known. */
+static bool
+find_closed_folder(const char *path, char *folder, struct stat *ret)
+{
+	/* realpath(3): the path that failed. */
+	if (realpath(path, folder) != NULL || errno != EACCES)
+		return false;
+	char *slash = strrchr(folder, '/');
+	if (slash == NULL || slash == folder)
+		return false;
+	*slash = '\0';
+	return stat(folder, ret) == 0;
+}
+
 const char *
 tls_file_describe(const char *path, char *text, size_t text_size)
 {
-	char user[NAME_TEXT], group_number[NAME_TEXT];
+	char user[NAME_TEXT], group[NAME_TEXT], folder[PATH_MAX];
+	char tail[PRINTABLE_TAIL_MAX];
 	struct stat st;
-	if (stat(path, &st) < 0) {
-		snprintf(text, text_size, "owner unknown: %s", strerror(errno));
+	bool is_file = stat(path, &st) == 0;
+	int saved = errno;
+	if (!is_file && !find_closed_folder(path, folder, &st)) {
+		snprintf(text, text_size, "owner unknown: %s", strerror(saved));
 		return text;
 	}
-	const struct group *group = getgrgid(st.st_gid);
-	snprintf(group_number, sizeof(group_number), "%u", (unsigned)st.st_gid);
-	snprintf(text, text_size, "owner %s:%s, mode %04o", user_name(st.st_uid, user),
-	    group == NULL ? group_number : group->gr_name,
-	    (unsigned)st.st_mode & 07777);
+	snprintf(text, text_size, "%s%s%sowner %s:%s, mode %04o",
+	    is_file ? "" : "folder ",
+	    is_file ? "" : printable_tail(folder, tail, sizeof(tail)),
+	    is_file ? "" : ": ", user_name(st.st_uid, user),
+	    group_name(st.st_gid, group), (unsigned)st.st_mode & 07777);
 	return text;
 }
 
@@ -81,7 +111,8 @@ tls_file_is_public(const char *path)
 static BIO *
 open_file(const char *what, const char *path, char *error)
 {
-	char about[160], user[NAME_TEXT], tail[PRINTABLE_TAIL_MAX];
+	char about[TLS_FILE_TEXT], tail[PRINTABLE_TAIL_MAX];
+	char user[NAME_TEXT], group[NAME_TEXT];
 	BIO *bio = BIO_new_file(path, "r");
 	int saved = errno;
 	if (bio != NULL)
@@ -89,10 +120,10 @@ open_file(const char *what, const char *path, char *error)
 	printable_tail(path, tail, sizeof(tail));
 	if (saved == EACCES)
 		set_error(error,
-		    "cannot read %s %s (%s) as user %s; expected a file that this user "
-		    "or a group of it can read, such as mode 0640",
+		    "cannot read %s %s (%s) as user %s; expected a file that group %s "
+		    "can read, such as owner root:%s, mode 0640",
 		    what, tail, tls_file_describe(path, about, sizeof(about)),
-		    user_name(geteuid(), user));
+		    user_name(geteuid(), user), group_name(getegid(), group), group);
 	else
 		set_error(error, "cannot read %s %s: %s", what, tail, strerror(saved));
 	return NULL;

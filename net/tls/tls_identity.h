@@ -32,8 +32,10 @@ void tls_identity_release(struct tls_identity *identity);
 const struct tls_certificate *tls_identity_certificate(
     const struct tls_identity *identity);
 
-/* "owner root:yodel, mode 0640" for a file, or why that is not known. Into
- * text[text_size]; returns text. */
+#define TLS_FILE_TEXT 320
+/* "owner root:yodel, mode 0640" for a file, "folder /etc/private: owner root:root, mode
+ * 0700" if this user cannot enter that, or why neither is known. Into
+ * text[text_size], such as TLS_FILE_TEXT; returns text. */
 const char *tls_file_describe(const char *path, char *text, size_t text_size);
 /* True if others than owner and group can read the file. */
 bool tls_file_is_public(const char *path);

@@ -210,7 +210,7 @@ test_settings_that_cannot_be_are_refused(void **state)
 }
 
 static void
-test_a_key_that_another_user_owns_is_refused_with_owner_and_mode(void **state)
+test_a_key_that_cannot_be_read_is_refused_with_owner_and_mode(void **state)
 {
 	struct tls_settings s = server_settings();
 	int status;
@@ -218,13 +218,19 @@ test_a_key_that_another_user_owns_is_refused_with_owner_and_mode(void **state)
 	needs_root();
 	must(chmod(tls_folder, 0755) == 0);
 	must(chmod(tls_path("server.key"), 0600) == 0);
+	must(mkdir(tls_path("closed"), 0700) == 0);
+	must(symlink("closed/key", tls_path("link")) == 0);
 	fflush(NULL);
 	pid_t pid = fork();
 	if (pid == 0) {
 		bool is_good = setuid(65534) == 0 &&
 		    tls_context_create_server(&s, error) == NULL &&
 		    strstr(error, "(owner root:root, mode 0600) as user ") != NULL &&
-		    strstr(error, "expected a file that this user") != NULL;
+		    strstr(error, "expected a file that group root can read, ") != NULL;
+		s.key = tls_path("link");
+		is_good = is_good && tls_context_create_server(&s, error) == NULL &&
+		    strstr(error, "/link (folder /tmp/tls_test.") != NULL &&
+		    strstr(error, "/closed: owner root:root, mode 0700)") != NULL;
 		_exit(is_good ? 0 : 1);
 	}
 	must(waitpid(pid, &status, 0) == pid);
@@ -330,7 +336,7 @@ main(void)
 		cmocka_unit_test(test_a_chain_is_presented_in_order_or_refused),
 		cmocka_unit_test(test_settings_that_cannot_be_are_refused),
 		cmocka_unit_test(
-		    test_a_key_that_another_user_owns_is_refused_with_owner_and_mode),
+		    test_a_key_that_cannot_be_read_is_refused_with_owner_and_mode),
 		cmocka_unit_test(
 		    test_the_cas_of_the_environment_are_those_of_the_system),
 		cmocka_unit_test(test_suites_have_two_names),
