@@ -278,6 +278,7 @@ attack_server()
 			ticket unexpected_message
 			two-alerts decode_error
 			truncation close_notify
+			half-record close_notify
 			none close_notify
 			bytewise close_notify
 		END
@@ -286,7 +287,7 @@ attack_server()
 	# The alert no_renegotiation is a warning; the connection ends.
 	attack_server renegotiation 1.2 "1 closed"
 	closed_as tls_bad_record 18
-	closed_as tls_truncated 2
+	closed_as tls_truncated 4
 	closed_as peer_closed 4
 	server_is_well
 }
@@ -341,11 +342,13 @@ start_attacking_server()
 			1.2 change-cipher-spec a record of an unexpected type
 		END
 	)
-	start_attacking_server truncation 1.3
-	run_yodel --tls --tls-ca ca.pem -c 3 -n 2 --timeout 20s "localhost:$ATTACKER_PORT"
-	[ "$status" -eq 1 ]
-	result_matches "r['tls']['truncated'] >= 3"
-	end_spawned
+	for attack in truncation half-record; do
+		start_attacking_server $attack 1.3
+		run_yodel --tls --tls-ca ca.pem -c 3 -n 2 --timeout 20s "localhost:$ATTACKER_PORT"
+		[ "$status" -eq 1 ]
+		result_matches "r['tls']['truncated'] >= 3 and m['lost']['timeout'] == 0"
+		end_spawned
+	done
 	for version in 1.2 1.3; do
 		start_attacking_server bytewise $version
 		run_yodel --tls --tls-ca ca.pem -c 3 -n 1 "localhost:$ATTACKER_PORT"
@@ -355,16 +358,18 @@ start_attacking_server()
 }
 
 @test "yodel says where a server cut the handshake, or which alert it sent" {
-	local versions=1.3 connections=400
-	# All of them: behind each byte of the server's flight, in both versions.
-	[ -z "${LONG-}" ] || versions='1.3 1.2' connections=900
+	local versions=1.3 connections=400 messages="m['sent'] == 0"
+	# All of them: behind each byte of what the server sends, in both versions. In the end
+	# are tickets, before which the client may have sent.
+	[ -z "${LONG-}" ] ||
+		versions='1.3 1.2' connections=1200 messages="m['verified'] == m['lost']['timeout'] == 0"
 	make_files
 	for version in $versions; do
 		start_attacking_server cut "$version"
 		run_yodel --tls --tls-ca ca.pem -c $connections -n 1 --timeout 20s \
 			"localhost:$ATTACKER_PORT"
 		[ "$status" -eq 1 ]
-		result_matches "c['failed']['tls'] >= 400 and m['sent'] == 0"
+		result_matches "c['failed']['tls'] >= 400 and $messages"
 		[[ $output == *"closed the connection without an answer to ClientHello"* ]]
 		[[ $output == *"closed the connection during the handshake"* ]]
 		end_spawned
@@ -373,7 +378,8 @@ start_attacking_server()
 		start_attacking_server alert $version
 		run_yodel --tls --tls-ca ca.pem -c 4 -n 1 --timeout 20s "localhost:$ATTACKER_PORT"
 		[ "$status" -eq 1 ]
-		result_matches "c['failed']['tls'] >= 2 and m['sent'] == 0"
+		# Of TLS 1.3 the second flight is the ticket, after the handshake.
+		result_matches "c['failed']['tls'] >= 2 and m['verified'] == 0"
 		[[ $output == *"alert handshake_failure"* ]]
 		end_spawned
 	done

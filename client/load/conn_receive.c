@@ -4,6 +4,7 @@
 
 #include "lib/clock.h"
 #include "client/load/accounting.h"
+#include "client/load/conn_tls.h"
 #include "client/load/own_delay.h"
 #include "client/load/traffic.h"
 #include "client/load/transcript.h"
@@ -53,6 +54,8 @@ conn_receive(struct load_context *ctx, struct conn *conn, bool until_eof)
 	for (int i = 0; i < READS_MAX; i++) {
 		ssize_t n = receive_once(ctx, conn, max);
 		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN && until_eof && conn_tls_has_read(conn))
 			continue;
 		if (n < 0)
 			return errno == EAGAIN ? RECEIVE_NO_MORE : RECEIVE_RESET;

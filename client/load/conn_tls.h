@@ -62,6 +62,13 @@ conn_tls_flush(const struct conn *conn)
 					 : 0;
 }
 
+/* True if records without data, or a part of one, were read: their FIN may be next. */
+static inline bool
+conn_tls_has_read(const struct conn *conn)
+{
+	return conn->tls != NULL && conn->tls->has_read;
+}
+
 /* True if an alert or a bad record has ended the connection. */
 bool conn_tls_has_failed(const struct conn *conn);
 

@@ -141,7 +141,7 @@ survey_tls_flush(struct survey_conn *conn)
 bool
 survey_tls_has_more(const struct survey_conn *conn)
 {
-	return conn->tls != NULL && conn->tls->has_more;
+	return conn->tls != NULL && (conn->tls->has_more || conn->tls->has_read);
 }
 
 void

@@ -286,6 +286,7 @@ read_some(struct tls_stream *stream, int fd, size_t kept, size_t size,
 	counters_add(&counts->record_bytes_received, (uint64_t)n);
 	watch(stream, to, (size_t)n);
 	*ret_length = (size_t)n;
+	stream->has_read = n > 0;
 	return 0;
 }
 
@@ -300,7 +301,7 @@ tls_stream_receive(
 		*ret_waited_ns = RECEIVE_TIME_UNKNOWN;
 	if (stream->end != TLS_STREAM_OPEN)
 		return end_result(stream);
-	stream->has_rest = stream->has_more = false;
+	stream->has_rest = stream->has_more = stream->has_read = false;
 	if (!has_rest && read_some(stream, fd, kept, most, ret_waited_ns, &n) < 0)
 		return -1;
 	if (kept > 0)

@@ -48,7 +48,8 @@ struct tls_stream {
 	bool dribbles;    /* sends the handshake one byte at a time */
 	bool has_rest;    /* the input came with the end of the handshake */
 	bool has_more;    /* receive may be called again without a new event */
-	bool fin_is_due;  /* our FIN follows the output */
+	bool has_read; /* receive has read bytes, perhaps the last ones before a FIN */
+	bool fin_is_due; /* our FIN follows the output */
 };
 
 struct tls_stream_args {
@@ -78,9 +79,10 @@ void tls_stream_settle(struct tls_stream *stream);
 
 /* As recv(2): reads at most `size` bytes of records, once, and puts their contents into
  * data[TLS_POOL_BYTES]. -1 with EAGAIN and has_more: there may be more to read, but no
- * whole record yet. 0: the peer has ended the stream (stream->end). -1 with EPROTO:
- * an alert or a bad record (stream->end). ret_waited_ns: as in receive_time_recv();
- * NULL: not wanted. */
+ * whole record yet; with EAGAIN and has_read, a FIN may have come together with what
+ * was read, and no event will tell. 0: the peer has ended the stream (stream->end). -1
+ * with EPROTO: an alert or a bad record (stream->end). ret_waited_ns: as in
+ * receive_time_recv(); NULL: not wanted. */
 ssize_t tls_stream_receive(struct tls_stream *stream, int fd, void *data, size_t size,
     uint64_t *ret_waited_ns);
 

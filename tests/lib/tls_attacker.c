@@ -14,6 +14,7 @@
  *   overlong                      an authentic record with 16,385 bytes
  *   bad-tag, change-cipher-spec, renegotiation, ticket, two-alerts
  *   truncation                    a FIN without close_notify
+ *   half-record                   the beginning of a record and a FIN, in one segment
  *   none                          ends with close_notify
  *
  * Prints for each connection how the other side ended it: "alert NAME", "closed" or
@@ -215,6 +216,7 @@ misbehave(struct peer *peer)
 	static const uint8_t update[] = { 24, 0, 0, 1, 1 }, hello[] = { 1, 0, 0, 1, 0 };
 	static const uint8_t request[] = { 0, 0, 0, 0 }, ticket[] = { 4, 0, 0, 1, 0 };
 	static const uint8_t oversized[] = { 23, 3, 3, 0xff, 0xff };
+	static const uint8_t half[] = { 23, 3, 3, 0, 100, 1, 2, 3 };
 	static const uint8_t alerts[] = { 1, 0, 1, 0 }, change[] = { 1 };
 	static const uint8_t data[TLS_RECORD_DATA_MAX + 1];
 	for (int i = 0; i < FLOOD; i++) {
@@ -243,7 +245,11 @@ misbehave(struct peer *peer)
 		seal_and_send(peer, TLS_HANDSHAKE, ticket, sizeof(ticket));
 	else if (is_attack("two-alerts"))
 		seal_and_send(peer, TLS_ALERT, alerts, sizeof(alerts));
-	else if (is_attack("truncation"))
+	else if (is_attack("half-record")) {
+		usleep(50 * 1000); /* the echo has been read */
+		send(peer->fd, half, sizeof(half), MSG_MORE | MSG_NOSIGNAL);
+	}
+	if (is_attack("half-record") || is_attack("truncation"))
 		shutdown(peer->fd, SHUT_WR);
 	else if (is_attack("none") || is_attack("bytewise") || is_attack("cut") ||
 	    is_attack("alert"))

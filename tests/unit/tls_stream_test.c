@@ -363,6 +363,30 @@ test_the_end_of_a_stream_is_told_from_a_truncation(void **state)
 	}
 }
 
+/* No event announces a FIN that comes together with a part of a record. */
+static void
+test_a_record_that_ends_early_is_a_truncation(void **state)
+{
+	static const uint8_t half[] = { 23, 3, 3, 0, 100, 1, 2, 3 };
+	struct connection connection;
+	struct server *server = &connection.server;
+	(void)state;
+	start(&connection, 0, false);
+	shake(&connection, NULL);
+	assert_int_equal(send(server->fd, half, sizeof(half), 0), sizeof(half));
+	assert_int_equal(receive(&connection), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_true(connection.stream->has_read);
+	assert_int_equal(receive(&connection), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_false(connection.stream->has_read);
+	close(server->fd);
+	server->fd = -1;
+	assert_int_equal(receive(&connection), 0);
+	assert_int_equal(connection.stream->end, TLS_STREAM_TRUNCATED);
+	finish(&connection);
+}
+
 static void
 test_an_alert_and_a_bad_record_end_the_stream(void **state)
 {
@@ -493,6 +517,7 @@ main(void)
 		    test_what_the_socket_does_not_take_is_kept_and_sent_first),
 		cmocka_unit_test(test_close_notify_and_fin_follow_what_was_kept),
 		cmocka_unit_test(test_the_end_of_a_stream_is_told_from_a_truncation),
+		cmocka_unit_test(test_a_record_that_ends_early_is_a_truncation),
 		cmocka_unit_test(test_an_alert_and_a_bad_record_end_the_stream),
 		cmocka_unit_test(
 		    test_data_that_comes_with_the_end_of_the_handshake_is_received),
