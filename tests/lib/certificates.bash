@@ -35,14 +35,24 @@ alternative_names() # HOST...
 	[ -z "$names" ] || echo "subjectAltName=${names#,}"
 }
 
+time_in_days() # DAYS
+{
+	date -u -d "$1 days" +%Y%m%d%H%M%SZ
+}
+
 # Signs NAME.key with the key of CA, or with its own.
 sign() # NAME CA SUBJECT EXTENSIONS
 {
-	local signer=(-CA "$2.pem" -CAkey "$2.key")
+	local signer=(-CA "$2.pem" -CAkey "$2.key") days=${DAYS-30}
+	local validity=(-days "$days")
+	# From OpenSSL 3.4 on, -days refuses negative numbers, but there are other options.
+	if [ "$days" -lt 0 ] && openssl x509 -help 2>&1 | grep -q -- -not_after; then
+		validity=(-not_before "$(time_in_days $((days - 30)))" -not_after "$(time_in_days "$days")")
+	fi
 	[ "$1" != "$2" ] || signer=(-signkey "$1.key")
 	printf '%s\n' "$4" >"$1.ext"
 	openssl req -new -key "$1.key" -subj "$3" -out "$1.csr"
-	openssl x509 -req -in "$1.csr" "${signer[@]}" -days "${DAYS-30}" -extfile "$1.ext" \
+	openssl x509 -req -in "$1.csr" "${signer[@]}" "${validity[@]}" -extfile "$1.ext" \
 		-out "$1.pem" 2>/dev/null
 	rm -f "$1.csr" "$1.ext"
 	openssl x509 -in "$1.pem" -noout
