@@ -16,7 +16,8 @@
 #include "client/measure/counters.h"
 
 #define TLS_POOL_BYTES 65536 /* of application data in one call */
-/* Pairs of cipher contexts, 2.4 kB each; the connections beyond them share one. */
+/* Pairs of cipher contexts, 2.5 to 4.7 kB each; the connections beyond them share one.
+ */
 #define TLS_POOL_CIPHERS_MAX 20000
 #define TLS_POOL_TICKETS_MAX 32 /* of each target */
 #define TLS_POOL_BLOCK 1024     /* connections: enough that malloc(3) maps it apart */

@@ -7,16 +7,18 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "net/tls/tls_gcm.h"
+
 #define EXPLICIT_NONCE_BYTES 8 /* TLS 1.2 with AES-GCM (RFC 5288, 3) */
 #define AAD_MAX 13
-/* Up to here one more copy is cheaper than one more call of OpenSSL. */
-#define COPY_MAX 1024
 
-/* A cipher context and the key that it holds. */
+/* A key, and the contexts that are loaded with it when they are needed. */
 struct cipher {
-	EVP_CIPHER_CTX *context;
+	EVP_CIPHER_CTX *context; /* long records, and ChaCha20-Poly1305 */
+	struct tls_gcm *gcm;     /* short records with AES-GCM; NULL: none yet */
 	uint8_t key[TLS_KEY_MAX];
-	uint8_t aead; /* enum tls_aead; TLS_AEADS: none is loaded */
+	uint8_t aead; /* enum tls_aead; TLS_AEADS: no key */
+	bool in_context, in_gcm;
 };
 
 struct tls_ciphers {
@@ -40,7 +42,7 @@ tls_record_init(void)
 		if (algorithms[i] == NULL)
 			return -1;
 	}
-	return 0;
+	return tls_gcm_init();
 }
 
 struct tls_ciphers *
@@ -68,25 +70,63 @@ tls_ciphers_destroy(struct tls_ciphers *ciphers)
 		return;
 	EVP_CIPHER_CTX_free(ciphers->seal.context);
 	EVP_CIPHER_CTX_free(ciphers->open.context);
+	tls_gcm_destroy(ciphers->seal.gcm);
+	tls_gcm_destroy(ciphers->open.gcm);
 	OPENSSL_cleanse(ciphers, sizeof(*ciphers));
 	free(ciphers);
 }
 
-/* Makes the context hold the key of the direction. */
-static bool
-load_key(struct cipher *cipher, const struct tls_session *session,
-    const struct tls_direction *direction, int is_seal)
+/* What is loaded is loaded again before it is used. */
+static void
+forget_key(struct cipher *cipher)
+{
+	cipher->aead = TLS_AEADS;
+}
+
+/* Takes the key of the direction, if it is another one. A context that still holds the
+ * one before is wiped, unless that one is about to be overwritten (`keeps`). */
+static void
+set_key(struct cipher *cipher, const struct tls_session *session,
+    const struct tls_direction *direction, const bool *keeps)
 {
 	if (cipher->aead == session->aead &&
 	    memcmp(cipher->key, direction->key, TLS_KEY_MAX) == 0)
-		return true;
-	cipher->aead = TLS_AEADS;
-	if (EVP_CipherInit_ex(cipher->context, algorithms[session->aead], NULL,
-		direction->key, NULL, is_seal) != 1)
-		return false;
+		return;
+	if (cipher->in_context && keeps != &cipher->in_context)
+		EVP_CIPHER_CTX_reset(cipher->context);
+	if (cipher->in_gcm && keeps != &cipher->in_gcm)
+		tls_gcm_wipe_key(cipher->gcm);
+	cipher->in_context = cipher->in_gcm = false;
 	memcpy(cipher->key, direction->key, TLS_KEY_MAX);
 	cipher->aead = session->aead;
-	return true;
+}
+
+/* Makes the context hold the key of the direction. */
+static bool
+load_context(struct cipher *cipher, const struct tls_session *session,
+    const struct tls_direction *direction, int is_seal)
+{
+	set_key(cipher, session, direction, &cipher->in_context);
+	if (!cipher->in_context)
+		cipher->in_context =
+		    EVP_CipherInit_ex(cipher->context, algorithms[session->aead], NULL,
+			direction->key, NULL, is_seal) == 1;
+	return cipher->in_context;
+}
+
+static bool
+load_gcm(struct cipher *cipher, const struct tls_session *session,
+    const struct tls_direction *direction)
+{
+	set_key(cipher, session, direction, &cipher->in_gcm);
+	if (cipher->in_gcm)
+		return true;
+	if (cipher->gcm == NULL)
+		cipher->gcm = tls_gcm_create();
+	cipher->in_gcm = cipher->gcm != NULL &&
+	    tls_gcm_set_key(cipher->gcm, direction->key,
+		session->aead == TLS_AES_256_GCM ? 32 : 16);
+	return cipher->in_gcm;
 }
 
 static void
@@ -144,7 +184,7 @@ make_nonce(const struct tls_session *session, const struct tls_direction *direct
 
 /* The additional data of a record; its length. RFC 8446, 5.2: the header. RFC 5246,
  * 6.2.3.3: sequence number, type, version and length of the plaintext. */
-static int
+static size_t
 make_aad(const struct tls_session *session, const struct tls_direction *direction,
     const uint8_t *header, size_t plain_length, uint8_t *aad)
 {
@@ -158,21 +198,63 @@ make_aad(const struct tls_session *session, const struct tls_direction *directio
 	return AAD_MAX;
 }
 
-/* Encrypts the data, in TLS 1.3 followed by its type (RFC 8446, 5.2), to `out`. */
+/* True for a record of the cheaper way (tls_gcm.h). */
 static bool
-encrypt(const struct tls_session *session, EVP_CIPHER_CTX *context, uint8_t type,
-    const uint8_t *data, size_t length, uint8_t *out)
+is_short(const struct tls_session *session, size_t length)
 {
+	return length <= TLS_GCM_SHORT_MAX && session->aead != TLS_CHACHA20_POLY1305;
+}
+
+/* One record: what is encrypted and decrypted, and under what. */
+struct protection {
+	uint8_t nonce[TLS_IV_BYTES], aad[AAD_MAX];
+	size_t aad_length;
+};
+
+static void
+protect(const struct tls_session *session, const struct tls_direction *direction,
+    const uint8_t *record, size_t plain_length, struct protection *ret)
+{
+	make_nonce(session, direction, record + TLS_RECORD_HEADER, ret->nonce);
+	ret->aad_length = make_aad(session, direction, record, plain_length, ret->aad);
+}
+
+static bool
+seal_short(struct cipher *cipher, const struct tls_session *session,
+    const struct protection *protection, uint8_t *data, size_t length)
+{
+	const struct tls_gcm_message message = { .nonce = protection->nonce,
+		.aad = protection->aad,
+		.aad_length = protection->aad_length,
+		.from = data,
+		.length = length,
+		.to = data };
+	return load_gcm(cipher, session, &session->send) &&
+	    tls_gcm_seal(cipher->gcm, &message, data + length);
+}
+
+/* `type` follows the data in TLS 1.3 (RFC 8446, 5.2). */
+static bool
+seal_long(struct cipher *cipher, const struct tls_session *session,
+    const struct protection *protection, const uint8_t *data, size_t length,
+    uint8_t type, uint8_t *out)
+{
+	EVP_CIPHER_CTX *context = cipher->context;
+	size_t added = is_1_3(session);
+	/* Parameters by hand: EVP_CIPHER_CTX_ctrl(3) costs 150 instructions more. */
+	OSSL_PARAM tag[] = { OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG,
+				 out + length + added, TLS_TAG_BYTES),
+		OSSL_PARAM_END };
 	int n;
-	if (!is_1_3(session))
-		return EVP_EncryptUpdate(context, out, &n, data, (int)length) == 1;
-	if (length <= COPY_MAX) {
-		memcpy(out, data, length);
-		out[length] = type;
-		return EVP_EncryptUpdate(context, out, &n, out, (int)length + 1) == 1;
-	}
-	return EVP_EncryptUpdate(context, out, &n, data, (int)length) == 1 &&
-	    EVP_EncryptUpdate(context, out + length, &n, &type, 1) == 1;
+	return load_context(cipher, session, &session->send, 1) &&
+	    EVP_EncryptInit_ex(context, NULL, NULL, NULL, protection->nonce) == 1 &&
+	    EVP_EncryptUpdate(
+		context, NULL, &n, protection->aad, (int)protection->aad_length) == 1 &&
+	    EVP_EncryptUpdate(context, out, &n, data, (int)length) == 1 &&
+	    (added == 0 ||
+		EVP_EncryptUpdate(context, out + length, &n, &type, 1) == 1) &&
+	    EVP_EncryptFinal_ex(context, out, &n) == 1 &&
+	    EVP_CIPHER_CTX_get_params(context, tag) == 1;
 }
 
 size_t
@@ -180,13 +262,10 @@ tls_ciphers_seal(struct tls_ciphers *ciphers, struct tls_session *session,
     enum tls_content type, const uint8_t *data, size_t length, uint8_t *out)
 {
 	struct tls_direction *direction = &session->send;
-	EVP_CIPHER_CTX *context = ciphers->seal.context;
-	uint8_t nonce[TLS_IV_BYTES], aad[AAD_MAX];
+	struct protection protection;
 	size_t record = length + tls_record_overhead(session);
 	size_t prefix = TLS_RECORD_HEADER + tls_record_nonce_bytes(session);
-	int n;
-	if (!load_key(&ciphers->seal, session, direction, 1))
-		return 0;
+	bool is_sealed;
 	/* RFC 8446, 5.2: the type and version that are seen outside are constant. */
 	out[0] = is_1_3(session) ? TLS_APPLICATION_DATA : (uint8_t)type;
 	put_16(out + 1, TLS_VERSION_1_2);
@@ -194,18 +273,19 @@ tls_ciphers_seal(struct tls_ciphers *ciphers, struct tls_session *session,
 	/* RFC 5288, 3: the explicit nonce may be the sequence number. */
 	if (prefix > TLS_RECORD_HEADER)
 		put_64(out + TLS_RECORD_HEADER, direction->sequence);
-	make_nonce(session, direction, out + TLS_RECORD_HEADER, nonce);
-	int aad_length = make_aad(session, direction, out, length, aad);
-	/* Parameters by hand: EVP_CIPHER_CTX_ctrl(3) costs 150 instructions more. */
-	OSSL_PARAM tag[] = { OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG,
-				 out + record - TLS_TAG_BYTES, TLS_TAG_BYTES),
-		OSSL_PARAM_END };
-	if (EVP_EncryptInit_ex(context, NULL, NULL, NULL, nonce) != 1 ||
-	    EVP_EncryptUpdate(context, NULL, &n, aad, aad_length) != 1 ||
-	    !encrypt(session, context, (uint8_t)type, data, length, out + prefix) ||
-	    EVP_EncryptFinal_ex(context, out, &n) != 1 ||
-	    EVP_CIPHER_CTX_get_params(context, tag) != 1) {
-		ciphers->seal.aead = TLS_AEADS;
+	protect(session, direction, out, length, &protection);
+	if (is_short(session, length)) {
+		memcpy(out + prefix, data, length);
+		if (is_1_3(session))
+			out[prefix + length] = (uint8_t)type;
+		is_sealed = seal_short(&ciphers->seal, session, &protection,
+		    out + prefix, length + is_1_3(session));
+	} else {
+		is_sealed = seal_long(&ciphers->seal, session, &protection, data,
+		    length, (uint8_t)type, out + prefix);
+	}
+	if (!is_sealed) {
+		forget_key(&ciphers->seal);
 		return 0;
 	}
 	direction->sequence++;
@@ -213,40 +293,58 @@ tls_ciphers_seal(struct tls_ciphers *ciphers, struct tls_session *session,
 }
 
 static bool
-decrypt(struct cipher *cipher, const struct tls_session *session, const uint8_t *record,
-    size_t plain_length, uint8_t *plain)
+open_short(struct cipher *cipher, const struct tls_session *session,
+    const struct protection *protection, const uint8_t *sealed, size_t length,
+    uint8_t *plain)
+{
+	const struct tls_gcm_message message = { .nonce = protection->nonce,
+		.aad = protection->aad,
+		.aad_length = protection->aad_length,
+		.from = sealed,
+		.length = length,
+		.to = plain };
+	return load_gcm(cipher, session, &session->receive) &&
+	    tls_gcm_open(cipher->gcm, &message, sealed + length);
+}
+
+static bool
+open_long(struct cipher *cipher, const struct tls_session *session,
+    const struct protection *protection, const uint8_t *sealed, size_t length,
+    uint8_t *plain)
 {
 	EVP_CIPHER_CTX *context = cipher->context;
-	uint8_t nonce[TLS_IV_BYTES], aad[AAD_MAX], tag[TLS_TAG_BYTES];
-	const uint8_t *sealed =
-	    record + TLS_RECORD_HEADER + tls_record_nonce_bytes(session);
-	int n;
-	if (!load_key(cipher, session, &session->receive, 0))
-		return false;
-	make_nonce(session, &session->receive, record + TLS_RECORD_HEADER, nonce);
-	int aad_length =
-	    make_aad(session, &session->receive, record, plain_length, aad);
-	memcpy(tag, sealed + plain_length, sizeof(tag));
+	uint8_t tag[TLS_TAG_BYTES];
+	memcpy(tag, sealed + length, sizeof(tag));
 	const OSSL_PARAM expected[] = {
 		OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, TLS_TAG_BYTES),
 		OSSL_PARAM_END
 	};
-	return EVP_DecryptInit_ex2(context, NULL, NULL, nonce, expected) == 1 &&
-	    EVP_DecryptUpdate(context, NULL, &n, aad, aad_length) == 1 &&
-	    EVP_DecryptUpdate(context, plain, &n, sealed, (int)plain_length) == 1 &&
-	    EVP_DecryptFinal_ex(context, plain + plain_length, &n) == 1;
+	int n;
+	return load_context(cipher, session, &session->receive, 0) &&
+	    EVP_DecryptInit_ex2(context, NULL, NULL, protection->nonce, expected) ==
+	    1 &&
+	    EVP_DecryptUpdate(
+		context, NULL, &n, protection->aad, (int)protection->aad_length) == 1 &&
+	    EVP_DecryptUpdate(context, plain, &n, sealed, (int)length) == 1 &&
+	    EVP_DecryptFinal_ex(context, plain + length, &n) == 1;
 }
 
 bool
 tls_ciphers_open(struct tls_ciphers *ciphers, struct tls_session *session,
     uint8_t *record, size_t record_length, uint8_t *plain)
 {
+	struct protection protection;
 	size_t prefix = TLS_RECORD_HEADER + tls_record_nonce_bytes(session);
-	size_t plain_length = record_length - prefix - TLS_TAG_BYTES;
+	size_t length = record_length - prefix - TLS_TAG_BYTES;
+	const uint8_t *sealed = record + prefix;
 	if (plain == NULL)
 		plain = record + prefix;
-	if (!decrypt(&ciphers->open, session, record, plain_length, plain)) {
-		ciphers->open.aead = TLS_AEADS;
+	protect(session, &session->receive, record, length, &protection);
+	bool is_open = is_short(session, length)
+	    ? open_short(&ciphers->open, session, &protection, sealed, length, plain)
+	    : open_long(&ciphers->open, session, &protection, sealed, length, plain);
+	if (!is_open) {
+		forget_key(&ciphers->open);
 		return false;
 	}
 	session->receive.sequence++;
