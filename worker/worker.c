@@ -27,6 +27,7 @@
 #include "worker/connection/responder.h"
 #include "worker/connection/worker_state.h"
 #include "worker/drain.h"
+#include "worker/event_memory.h"
 #include "worker/faults/fault_listener.h"
 #include "worker/limits/sandbox.h"
 #include "worker/timeouts.h"
@@ -338,6 +339,7 @@ start(struct worker *worker, const struct worker_args *args)
 	if (start_record(worker) < 0)
 		return -1;
 	start_keeper(worker, args);
+	event_memory_start(resources_descriptor_limit());
 	worker->base = create_base(args->config->event_method);
 	if (worker->base == NULL || responder_init(&worker->batch) < 0)
 		return -1;
