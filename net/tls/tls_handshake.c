@@ -39,7 +39,6 @@ struct tls_handshake {
 	size_t first_bytes;
 	size_t consumed; /* by all steps */
 	size_t watched;
-	char alpn[TLS_ALPN_MAX + 1], server_name[256];
 };
 
 /* OpenSSL reads from the input of the step. */
@@ -321,7 +320,7 @@ group_name(SSL *ssl)
 	return strcmp(name, "x25519") == 0 ? "X25519" : name;
 }
 
-static const char *
+static void
 safe_copy(const void *text, size_t length, char *out, size_t size)
 {
 	if (length >= size)
@@ -329,38 +328,32 @@ safe_copy(const void *text, size_t length, char *out, size_t size)
 	if (length > 0)
 		memcpy(out, text, length);
 	out[length] = '\0';
-	return printable_sanitize(out);
+	printable_sanitize(out);
 }
 
 void
 tls_handshake_facts(const struct tls_handshake *handshake, struct tls_facts *ret)
 {
-	/* Not const in OpenSSL, but unchanged. */
-	struct tls_handshake *h = (struct tls_handshake *)handshake;
-	SSL *ssl = h->ssl;
+	SSL *ssl = handshake->ssl;
 	const unsigned char *alpn;
 	unsigned alpn_length;
 	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 	const struct tls_suite *suite =
 	    tls_suite_find(SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(ssl)));
 	SSL_get0_alpn_selected(ssl, &alpn, &alpn_length);
-	*ret = (struct tls_facts){
-		.version = (uint16_t)SSL_version(ssl),
-		.suite_id = suite == NULL ? 0 : suite->id,
-		.suite = suite == NULL ? "" : suite->name,
-		.group = group_name(ssl),
-		.is_resumed = SSL_session_reused(ssl) == 1,
-		.has_certificate = SSL_get0_peer_certificate(ssl) != NULL,
-		.alpn = safe_copy(alpn, alpn_length, h->alpn, sizeof(h->alpn)),
-		.server_name = name == NULL
-		    ? ""
-		    : safe_copy(
-			  name, strlen(name), h->server_name, sizeof(h->server_name)),
-	};
+	ret->version = (uint16_t)SSL_version(ssl);
+	ret->suite_id = suite == NULL ? 0 : suite->id;
+	ret->suite = suite == NULL ? "" : suite->name;
+	ret->group = group_name(ssl);
+	ret->is_resumed = SSL_session_reused(ssl) == 1;
+	ret->has_certificate = SSL_get0_peer_certificate(ssl) != NULL;
+	safe_copy(alpn, alpn_length, ret->alpn, sizeof(ret->alpn));
+	safe_copy(name, name == NULL ? 0 : strlen(name), ret->server_name,
+	    sizeof(ret->server_name));
 	/* A resumed session was verified in its first handshake. */
 	ret->is_verified = ret->has_certificate &&
-	    (h->observer.was_verified ||
-		(ret->is_resumed && h->context->verify != TLS_VERIFY_NONE &&
+	    (handshake->observer.was_verified ||
+		(ret->is_resumed && handshake->context->verify != TLS_VERIFY_NONE &&
 		    SSL_get_verify_result(ssl) == X509_V_OK));
 }
 

@@ -74,7 +74,7 @@ struct tls_failure_facts {
 void tls_handshake_failure(
     const struct tls_handshake *handshake, struct tls_failure_facts *ret);
 
-/* After DONE, before take. Texts are valid until destroy. */
+/* After DONE, before take. `group` is valid until destroy. */
 struct tls_facts {
 	uint16_t version; /* enum tls_version */
 	uint16_t suite_id;
@@ -86,8 +86,8 @@ struct tls_facts {
 	/* Whether the peer's certificate was verified against the CAs (and at a client
 	 * the name). False with TLS_VERIFY_NONE, and if there is no certificate. */
 	bool is_verified;
-	const char *alpn;        /* "" if none was negotiated; safe text */
-	const char *server_name; /* that the client asked for; "" if none; safe text */
+	char alpn[TLS_ALPN_MAX + 1]; /* "" if none was negotiated; safe text */
+	char server_name[256];       /* that the client asked for, or ""; safe text */
 };
 void tls_handshake_facts(const struct tls_handshake *handshake, struct tls_facts *ret);
 

@@ -6,6 +6,8 @@ import json
 import os
 import pathlib
 import shutil
+import socket
+import ssl
 import statistics
 import subprocess
 import tempfile
@@ -14,7 +16,8 @@ import bench
 from peers import free_port
 
 SUITE = "TLS_AES_256_GCM_SHA384"
-IDLE = 5000
+IDLE = 15000
+STALLED = 1000
 # what, version, connections, bytes, options of the load, at most
 CASES = [
     ("1 connection", "1.3", 1, 64, [], 1.08),
@@ -191,8 +194,8 @@ def client_costs(folder, rounds, seconds):
 def memory(folder):
     server = start_yodeld_tls(folder, core=None)
     try:
-        warm = load(server, 50, 64)
-        warm.stop()
+        load(server, 50, 64).stop()  # warms up
+        bench.time.sleep(4)
         before = bench.dirty_memory(server.worker())
         idle = bench.Load(server, IDLE, 64, options=["-v", "1.3"], probe=False,
                           program="raw_tls_client")
@@ -205,6 +208,37 @@ def memory(folder):
            "bar": 600, "value": value}
 
 
+def client_hello():
+    context = ssl.create_default_context()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname="localhost").do_handshake()
+    return outgoing.read()
+
+
+def stalled_handshakes(folder):
+    """Each client sends its ClientHello, and nothing behind it."""
+    server = start_yodeld_tls(folder, core=None)
+    clients = []
+    try:
+        load(server, 50, 64).stop()  # warms up
+        hello = client_hello()
+        before = bench.dirty_memory(server.worker())
+        for _ in range(STALLED):
+            clients.append(socket.create_connection(("127.0.0.1", server.port)))
+            clients[-1].sendall(hello)
+        for client in clients:
+            if client.recv(1) != b"\x16":
+                raise RuntimeError("the server did not answer ClientHello")
+        value = (bench.dirty_memory(server.worker()) - before) / STALLED
+    finally:
+        for client in clients:
+            client.close()
+        server.stop()
+    yield {"what": f"user memory per stalled TLS handshake, {STALLED:,} of them, bytes",
+           "bar": 45000, "value": value}
+
+
 def measure(rounds, seconds):
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -213,3 +247,4 @@ def measure(rounds, seconds):
         yield from peer_costs(folder, rounds, seconds)
         yield from client_costs(folder, max(3, rounds // 3), max(1, seconds * 3))
         yield from memory(folder)
+        yield from stalled_handshakes(folder)
