@@ -74,7 +74,8 @@ is_known(const struct side *side)
 	return side->bracket.alive + side->bracket.dead > 0;
 }
 
-/* "silence between 74 and 76 s", "FIN to both at 6.00 s", "alive after 117 s" */
+/* "silence between 74 and 76 s", "FIN to both at 6.00 s", "alive after 117 s,
+ * the longest tried" */
 static const char *
 describe(const struct side *side, char text[96])
 {
@@ -89,7 +90,7 @@ describe(const struct side *side, char text[96])
 		snprintf(text, 96, "unclear: dead at %.3g s, alive at %.3g s",
 		    b->dead_s, b->alive_s);
 	else if (b->dead == 0)
-		snprintf(text, 96, "alive after %.4g s", b->alive_s);
+		snprintf(text, 96, "alive after %.4g s, the longest tried", b->alive_s);
 	else if (b->unasked)
 		snprintf(text, 96, "%s at %.3g s", word, b->dead_s);
 	else

@@ -246,7 +246,7 @@ conclude_concurrent(struct survey *survey, const struct concurrent *c)
 			    "; %u more ended while others were opened (see idle)",
 			    c->ended);
 		survey_conclude(result, SURVEY_concurrent, "no limit", SURVEY_BOUNDED,
-		    "no limit to %u at a time%s", c->served, ended);
+		    "no limit up to %u at a time%s", c->served, ended);
 		return;
 	}
 	survey_set_word(result, SURVEY_concurrent, "over", over_words[c->over]);
@@ -344,7 +344,7 @@ probe_burst(struct survey *survey)
 	survey_set_number(result, SURVEY_burst, "tried", tried);
 	if (accepted == tried) {
 		survey_conclude(result, SURVEY_burst, "no limit", SURVEY_BOUNDED,
-		    "no limit to %u at once", accepted);
+		    "no limit up to %u at once", accepted);
 		if (survey->plan->is_asked[SURVEY_rate] && !survey->plan->asks_rate)
 			survey_not_asked(result, SURVEY_rate,
 			    "burst found no limit (to ask: --only rate)");
@@ -421,7 +421,7 @@ conclude_rate(struct survey *survey, const struct pace *pace)
 	survey_set_number(result, SURVEY_rate, "tried_per_s", tried_per_s);
 	if (per_s >= 0.97 * tried_per_s) {
 		survey_conclude(result, SURVEY_rate, "no limit", SURVEY_BOUNDED,
-		    "no limit to %.0f new connections a second", per_s);
+		    "no limit up to %.0f new connections a second", per_s);
 		return;
 	}
 	survey_conclude(result, SURVEY_rate, "limit", SURVEY_BOUNDED,
