@@ -21,7 +21,10 @@
 struct reach {
 	double connect_ms[REACH_COUNT], first_ms[REACH_COUNT], answer_ms[REACH_COUNT];
 	size_t connected, answered;
-	double client_rtt_ms, server_rtt_ms; /* least; 0: unknown */
+	/* Least round-trip times of the connections that both kernels have measured. */
+	double client_rtts[REACH_COUNT], server_rtts[REACH_COUNT];
+	size_t measured;
+	double client_rtt_ms, server_rtt_ms; /* least of all; 0: unknown */
 	int error;                           /* of the last that failed */
 	bool is_shaking;                     /* it was connected, and waited for TLS */
 	struct witness_record record;        /* of the last one */
@@ -57,20 +60,30 @@ least(double *to, double value)
 		*to = value;
 }
 
-/* The witness's record tells of its round-trip time and of bytes before ours. */
-static void
+/* The witness's record tells of its round-trip time and of bytes before ours. Returns
+ * the former in ms; 0: unknown. */
+static double
 read_record(struct survey *survey, struct survey_conn *conn, struct reach *reach)
 {
 	struct witness_answer answer;
 	if (survey->far != SURVEY_FAR_WITNESS ||
 	    !far_end_command(survey, conn, WITNESS_INFO, 0, 0) ||
 	    !far_end_answer(survey, conn, far_end_patience(survey), &answer))
-		return;
+		return 0;
 	reach->record = answer.record;
 	reach->has_record = true;
-	if (answer.record.has_tcp)
-		least(
-		    &reach->server_rtt_ms, (double)answer.record.tcp.min_rtt_us / 1000);
+	return answer.record.has_tcp ? (double)answer.record.tcp.min_rtt_us / 1000 : 0;
+}
+
+static void
+note_rtts(struct reach *reach, double client_ms, double server_ms)
+{
+	least(&reach->client_rtt_ms, client_ms);
+	least(&reach->server_rtt_ms, server_ms);
+	if (client_ms <= 0 || server_ms <= 0)
+		return;
+	reach->client_rtts[reach->measured] = client_ms;
+	reach->server_rtts[reach->measured++] = server_ms;
 }
 
 static void
@@ -80,6 +93,7 @@ reach_once(struct survey *survey, struct reach *reach)
 	const struct survey_open open = far_end_target(survey);
 	struct survey_conn *conn = survey_conn_open(loop, &open);
 	struct tcp_info_view info;
+	double server_ms = 0;
 	if (!survey_conn_wait(loop, conn, FAR_END_PATIENCE_NS)) {
 		if (conn != NULL && !survey_loop_is_over(loop)) {
 			reach->error = conn->error != 0 ? conn->error : ETIMEDOUT;
@@ -100,21 +114,32 @@ reach_once(struct survey *survey, struct reach *reach)
 			(void)far_end_is_alive(survey, conn, patience_ns);
 			reach->answer_ms[reach->answered++] =
 			    ms_between(asked_ns, loop->now_ns);
-			read_record(survey, conn, reach);
+			server_ms = read_record(survey, conn, reach);
 		}
 	}
 	if (tcp_info_read(conn->stream.fd, &info) == 0)
-		least(&reach->client_rtt_ms, (double)info.min_rtt_us / 1000);
+		note_rtts(reach, (double)info.min_rtt_us / 1000, server_ms);
 	survey_conn_close(loop, conn);
 }
 
-/* Two round-trip times that differ are those of two connections. */
 static bool
-has_two_legs(const struct reach *reach)
+differ(double a, double b)
 {
-	double a = reach->client_rtt_ms, b = reach->server_rtt_ms;
 	double apart = a > b ? a - b : b - a, most = a > b ? a : b;
 	return a > 0 && b > 0 && apart > 1 && apart > 0.25 * most;
+}
+
+/* Two round-trip times that differ are those of two connections. Where packets are
+ * delayed by chance the least ones differ, but not the medians in the same direction.
+ */
+static bool
+has_two_legs(struct reach *reach)
+{
+	double client_ms = median(reach->client_rtts, reach->measured);
+	double server_ms = median(reach->server_rtts, reach->measured);
+	return differ(reach->client_rtt_ms, reach->server_rtt_ms) &&
+	    differ(client_ms, server_ms) &&
+	    (client_ms > server_ms) == (reach->client_rtt_ms > reach->server_rtt_ms);
 }
 
 /* Another server than a witness shows a second connection by its first answer, which
