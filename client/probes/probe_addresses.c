@@ -185,8 +185,10 @@ probe_source(struct survey *survey)
 	/* A slow path gets a quarter of them. */
 	uint32_t count =
 	    survey->loop.connect_ns > NS_PER_S / 2 ? SOURCE_COUNT / 4 : SOURCE_COUNT;
+	/* One address after another: in turn they would keep step with a balancer that
+	 * chooses in turn, which would look like one that chooses by address. */
 	for (uint32_t i = 0; i < count && !survey_loop_is_over(&survey->loop); i++)
-		look(survey, &seen, i % seen.sources);
+		look(survey, &seen, i * seen.sources / count);
 	if (seen.count < 3)
 		return;
 	conclude_source(survey, &seen);

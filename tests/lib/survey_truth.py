@@ -97,6 +97,8 @@ def check_backends(case):
         seen = backends
     case.answer("several" if seen > 1 else "one")
     case.field("servers", seen)
+    if seen > 1:
+        case.field("sticky", case.truth["sticky"])
 
 
 def check_mapping(case):
