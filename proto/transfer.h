@@ -43,7 +43,7 @@
 /* To be raised with any change of the packets or of a value in them: an upgrade is
  * refused between programs that differ (state_save.h). */
 #ifndef TRANSFER_VERSION
-#define TRANSFER_VERSION 11
+#define TRANSFER_VERSION 12
 #endif
 #define TRANSFER_BATCH_MAX 128 /* below the kernel's SCM_MAX_FD, 253 */
 #define TRANSFER_LISTENERS_MAX 64

@@ -203,7 +203,7 @@ add_syn(struct line *line, const struct tcp_syn *syn)
 }
 
 static void
-add_tcp(struct line *line, const struct whoami_tcp *tcp)
+add_tcp(struct line *line, const struct tcp_info_view *tcp)
 {
 	add(line,
 	    ",\"tcp\":{\"rtt_us\":%u,\"rttvar_us\":%u,\"min_rtt_us\":%u,"

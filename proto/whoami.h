@@ -12,20 +12,11 @@
 
 #include "net/address.h"
 #include "net/proxy_header.h"
+#include "net/tcp_info.h"
 #include "net/tcp_syn.h"
 
 #define WHOAMI_MAX 8192 /* bytes of a line, at most */
 #define WHOAMI_INSTANCE_MAX 64
-
-/* Of TCP_INFO (tcp(7)). */
-struct whoami_tcp {
-	uint32_t rtt_us, rttvar_us, min_rtt_us;
-	uint32_t retransmits; /* segments, since the connection began */
-	uint32_t reordering;
-	uint32_t snd_mss, rcv_mss; /* bytes */
-	uint64_t delivery_rate;    /* bytes a second */
-	bool timestamps, sack, window_scale, ecn, fast_open;
-};
 
 /* Of the handshake; texts are "" if there is none. */
 struct whoami_tls {
@@ -47,7 +38,7 @@ struct whoami {
 	int incoming_cpu;                 /* -1: unknown */
 	const struct proxy_header *proxy; /* NULL: none, or not known any more */
 	const struct tcp_syn *syn;        /* NULL: unknown */
-	const struct whoami_tcp *tcp;     /* NULL: unknown */
+	const struct tcp_info_view *tcp;  /* NULL: unknown */
 	bool has_mptcp;                   /* it was accepted at an MPTCP listener */
 	uint32_t subflows;                /* then; 0: it is one of plain TCP */
 	const struct whoami_tls *tls;     /* NULL: without, or not known any more */

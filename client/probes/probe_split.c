@@ -55,7 +55,8 @@ send_until_stalled(struct survey *survey, struct survey_conn *conn, uint64_t unt
 			progress_ns = loop->now_ns;
 			acked = info.bytes_acked;
 		}
-		if (split->sent == MOST_BYTES && info.unacknowledged == 0)
+		if (split->sent == MOST_BYTES &&
+		    socket_info_unacknowledged(conn->stream.fd) == 0)
 			break;
 	}
 	split->is_full = split->sent == MOST_BYTES;

@@ -252,7 +252,7 @@ witness_greeting_write(const struct witness_greeting *greeting, const char *whoa
 static void
 add_tcp(struct text *text, const struct witness_record *record)
 {
-	const struct witness_tcp *tcp = &record->tcp;
+	const struct tcp_info_view *tcp = &record->tcp;
 	add_count(text, "tcp_at_us", record->tcp_at_us);
 	if (!record->has_tcp) {
 		add(text, ",\"tcp\":null");
@@ -260,7 +260,7 @@ add_tcp(struct text *text, const struct witness_record *record)
 	}
 	add(text, ",\"tcp\":{\"state\":\"%s\"", witness_tcp_state_name(tcp->state));
 #define X(type, member) add_##type(text, #member, tcp->member);
-	WITNESS_TCP_FIELDS(X)
+	TCP_INFO_FIELDS(X)
 #undef X
 	add(text, "}");
 }

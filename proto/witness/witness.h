@@ -74,7 +74,7 @@
  *              "received":N,          of the record, at that time
  *              "sent":N}
  *   TCP       {"state":"TEXT",        of the socket, as in ss(8): "established", ...
- *              ...}                   WITNESS_TCP_FIELDS: numbers, and true or false
+ *              ...}                   TCP_INFO_FIELDS: numbers, and true or false
  *
  * With TLS, received and crc32 are of the contents; unread, sent and TCP count records.
  *
@@ -89,6 +89,7 @@
 #include <stdint.h>
 
 #include "net/address.h"
+#include "net/tcp_info.h"
 #include "net/tcp_syn.h"
 #include "proto/close_reason.h"
 #include "proto/whoami.h"
@@ -164,46 +165,6 @@ struct witness_event {
 	uint32_t kind; /* enum witness_event_kind */
 };
 
-/* Of TCP_INFO (tcp(7), linux/tcp.h): X(type, member). The names are those of whoami
- * where it has them. `bytes_received` is what the kernel has received in order, and
- * counts a FIN as one byte; so does `bytes_acked`. segs_in counts keepalive probes,
- * data_segs_in does not. */
-#define WITNESS_TCP_FIELDS(X)                                                          \
-	X(uint32_t, rtt_us)                                                            \
-	X(uint32_t, rttvar_us)                                                         \
-	X(uint32_t, min_rtt_us)                                                        \
-	X(uint32_t, retransmits) /* segments, since the connection began */            \
-	X(uint32_t, reordering)                                                        \
-	X(uint32_t, snd_mss) /* bytes */                                               \
-	X(uint32_t, rcv_mss)                                                           \
-	X(uint32_t, advmss)  /* the MSS that the server announced */                   \
-	X(uint32_t, pmtu)    /* bytes */                                               \
-	X(uint32_t, unacked) /* segments */                                            \
-	X(uint32_t, segs_in)                                                           \
-	X(uint32_t, segs_out)                                                          \
-	X(uint32_t, data_segs_in)                                                      \
-	X(uint32_t, data_segs_out)                                                     \
-	X(uint32_t, delivered_ce)      /* segments that came back with an ECN mark */  \
-	X(uint32_t, last_data_recv_ms) /* ago */                                       \
-	X(uint32_t, last_ack_recv_ms)                                                  \
-	X(uint64_t, bytes_acked)                                                       \
-	X(uint64_t, bytes_received)                                                    \
-	X(uint64_t, bytes_retransmitted)                                               \
-	X(uint64_t, delivery_rate) /* bytes a second */                                \
-	X(bool, timestamps)                                                            \
-	X(bool, sack)                                                                  \
-	X(bool, window_scale)                                                          \
-	X(bool, ecn)      /* agreed upon */                                            \
-	X(bool, ecn_seen) /* a segment with an ECN codepoint has arrived */            \
-	X(bool, fast_open)
-
-struct witness_tcp {
-	uint32_t state; /* of the kernel: TCP_ESTABLISHED, ... (netinet/tcp.h) */
-#define X(type, member) type member;
-	WITNESS_TCP_FIELDS(X)
-#undef X
-};
-
 struct witness_record {
 	struct witness_id id;
 	uint32_t slot, generation;
@@ -217,7 +178,7 @@ struct witness_record {
 	uint32_t before_bytes; /* ever; the first WITNESS_BEFORE_MAX are kept */
 	uint8_t before[WITNESS_BEFORE_MAX];
 	uint64_t tcp_at_us;
-	struct witness_tcp tcp;
+	struct tcp_info_view tcp;
 	uint32_t event_count;
 	struct witness_event events[WITNESS_EVENTS_MAX];
 };
@@ -239,8 +200,8 @@ struct witness_view {
 	struct address_compact peer, local; /* of the socket; family 0: unknown */
 	bool has_header;                    /* a PROXY header announced `client` */
 	bool has_syn, has_tcp;
-	struct tcp_syn syn; /* decoded from syn_headers */
-	struct whoami_tcp tcp;
+	struct tcp_syn syn;       /* decoded from syn_headers */
+	struct tcp_info_view tcp; /* its members of whoami.h */
 };
 
 /* What a client learns from an answer. */

@@ -22,25 +22,25 @@ static const struct json_record_field view_fields[] = {
 };
 
 static const struct json_record_field whoami_tcp_fields[] = {
-	JSON_RECORD(struct whoami_tcp, rtt_us, JSON_RECORD_OWN),
-	JSON_RECORD(struct whoami_tcp, rttvar_us, JSON_RECORD_OWN),
-	JSON_RECORD(struct whoami_tcp, min_rtt_us, JSON_RECORD_OWN),
-	JSON_RECORD(struct whoami_tcp, retransmits, JSON_RECORD_OWN),
-	JSON_RECORD(struct whoami_tcp, reordering, JSON_RECORD_OWN),
-	JSON_RECORD(struct whoami_tcp, snd_mss, JSON_RECORD_OWN),
-	JSON_RECORD(struct whoami_tcp, rcv_mss, JSON_RECORD_OWN),
-	JSON_RECORD(struct whoami_tcp, delivery_rate, JSON_RECORD_OWN),
-	JSON_RECORD(struct whoami_tcp, timestamps, JSON_RECORD_OWN),
-	JSON_RECORD(struct whoami_tcp, sack, JSON_RECORD_OWN),
-	JSON_RECORD(struct whoami_tcp, window_scale, JSON_RECORD_OWN),
-	JSON_RECORD(struct whoami_tcp, ecn, JSON_RECORD_OWN),
-	JSON_RECORD(struct whoami_tcp, fast_open, JSON_RECORD_OWN),
+	JSON_RECORD(struct tcp_info_view, rtt_us, JSON_RECORD_OWN),
+	JSON_RECORD(struct tcp_info_view, rttvar_us, JSON_RECORD_OWN),
+	JSON_RECORD(struct tcp_info_view, min_rtt_us, JSON_RECORD_OWN),
+	JSON_RECORD(struct tcp_info_view, retransmits, JSON_RECORD_OWN),
+	JSON_RECORD(struct tcp_info_view, reordering, JSON_RECORD_OWN),
+	JSON_RECORD(struct tcp_info_view, snd_mss, JSON_RECORD_OWN),
+	JSON_RECORD(struct tcp_info_view, rcv_mss, JSON_RECORD_OWN),
+	JSON_RECORD(struct tcp_info_view, delivery_rate, JSON_RECORD_OWN),
+	JSON_RECORD(struct tcp_info_view, timestamps, JSON_RECORD_OWN),
+	JSON_RECORD(struct tcp_info_view, sack, JSON_RECORD_OWN),
+	JSON_RECORD(struct tcp_info_view, window_scale, JSON_RECORD_OWN),
+	JSON_RECORD(struct tcp_info_view, ecn, JSON_RECORD_OWN),
+	JSON_RECORD(struct tcp_info_view, fast_open, JSON_RECORD_OWN),
 	{ .name = NULL },
 };
 
 static const struct json_record_field tcp_fields[] = {
-#define X(type, member) JSON_RECORD(struct witness_tcp, member, JSON_RECORD_OWN),
-	WITNESS_TCP_FIELDS(X)
+#define X(type, member) JSON_RECORD(struct tcp_info_view, member, JSON_RECORD_OWN),
+	TCP_INFO_FIELDS(X)
 #undef X
 	    { .name = NULL },
 };

@@ -47,7 +47,7 @@ test_the_longest_line_is_json(void **state)
 	};
 	struct proxy_header proxy;
 	struct tcp_syn syn;
-	struct whoami_tcp tcp;
+	struct tcp_info_view tcp;
 	const char *error;
 	char instance[WHOAMI_INSTANCE_MAX + 1];
 	(void)state;

@@ -100,9 +100,9 @@ largest_record(void)
 	struct witness_record record;
 	memset(&record, 0xff, sizeof(record));
 	record.is_open = record.has_tcp = true;
-	record.tcp = (struct witness_tcp){ .state = 1 };
+	record.tcp = (struct tcp_info_view){ .state = 1 };
 #define X(type, member) record.tcp.member = (type)(UINT64_MAX / 2);
-	WITNESS_TCP_FIELDS(X)
+	TCP_INFO_FIELDS(X)
 #undef X
 	record.age_us = record.received = record.unread = record.sent = record.unsent =
 	    record.tcp_at_us = INT64_MAX;
@@ -139,7 +139,7 @@ test_the_longest_record_comes_back_as_it_was(void **state)
 	assert_memory_equal(answer.record.before, record.before, sizeof(record.before));
 	assert_int_equal(answer.record.tcp.state, 1);
 #define X(type, member) assert_true(answer.record.tcp.member == record.tcp.member);
-	WITNESS_TCP_FIELDS(X)
+	TCP_INFO_FIELDS(X)
 #undef X
 	assert_int_equal(answer.record.event_count, WITNESS_EVENTS_MAX);
 	assert_true(answer.record.events[15].sent == record.events[15].sent);
@@ -186,7 +186,7 @@ test_a_greeting_is_read_as_it_was_written(void **state)
 	struct witness_greeting greeting = {
 		.idle_ms = 1500, .open = 12, .accepted = 345, .syn_bytes = TCP_SYN_MAX
 	};
-	struct whoami_tcp tcp = { .rtt_us = 17, .snd_mss = 1448, .ecn = true };
+	struct tcp_info_view tcp = { .rtt_us = 17, .snd_mss = 1448, .ecn = true };
 	struct whoami whoami = {
 		.instance = "A", .slot = 3, .generation = 7, .tcp = &tcp
 	};

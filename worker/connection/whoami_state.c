@@ -5,9 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <linux/tcp.h> /* tcpi_delivery_rate is not in <netinet/tcp.h> */
-#include <netinet/in.h>
-
 #include "lib/clock.h"
 #include "net/mptcp.h"
 #include "net/socket_info.h"
@@ -24,7 +21,7 @@ struct snapshot {
 	int32_t incoming_cpu;
 	uint16_t subflows; /* of MPTCP */
 	uint8_t is_taken, has_tcp;
-	struct whoami_tcp tcp;
+	struct tcp_info_view tcp;
 };
 
 struct about {
@@ -194,29 +191,6 @@ read_tls(
 	return true;
 }
 
-static void
-read_tcp(int fd, struct snapshot *snapshot)
-{
-	struct tcp_info info = { .tcpi_rtt = 0 };
-	socklen_t length = sizeof(info);
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
-		return;
-	snapshot->has_tcp = 1;
-	snapshot->tcp = (struct whoami_tcp){ .rtt_us = info.tcpi_rtt,
-		.rttvar_us = info.tcpi_rttvar,
-		.min_rtt_us = info.tcpi_min_rtt,
-		.retransmits = info.tcpi_total_retrans,
-		.reordering = info.tcpi_reordering,
-		.snd_mss = info.tcpi_snd_mss,
-		.rcv_mss = info.tcpi_rcv_mss,
-		.delivery_rate = info.tcpi_delivery_rate,
-		.timestamps = (info.tcpi_options & TCPI_OPT_TIMESTAMPS) != 0,
-		.sack = (info.tcpi_options & TCPI_OPT_SACK) != 0,
-		.window_scale = (info.tcpi_options & TCPI_OPT_WSCALE) != 0,
-		.ecn = (info.tcpi_options & TCPI_OPT_ECN) != 0,
-		.fast_open = (info.tcpi_options & TCPI_OPT_SYN_DATA) != 0 };
-}
-
 /* Takes the snapshot of all replies until the next commit, if it is not taken yet: the
  * connection has neither received nor sent bytes since it began. */
 static void
@@ -243,7 +217,7 @@ update_snapshot(const struct connection *connection, struct about *about)
 		};
 		memcpy(
 		    now.instance, worker->config->instance_name, sizeof(now.instance));
-		read_tcp(fd, &now);
+		now.has_tcp = tcp_info_read(fd, &now.tcp) == 0;
 		*old = now;
 	}
 	old->received = begin->received;

@@ -1,13 +1,9 @@
 #include "worker/connection/witness_state.h"
 
 #include <sys/random.h>
-#include <sys/socket.h>
 
 #include <errno.h>
 #include <string.h>
-
-#include <linux/tcp.h> /* members that are not in <netinet/tcp.h> */
-#include <netinet/in.h>
 
 #include "lib/clock.h"
 #include "net/socket_info.h"
@@ -108,45 +104,6 @@ witness_state_holds(const struct witness_state *state)
 	return state->due_ns != 0 && state->due.kind == WITNESS_HOLD;
 }
 
-static void
-read_tcp(int fd, struct witness_record *record)
-{
-	struct tcp_info info = { .tcpi_rtt = 0 };
-	socklen_t length = sizeof(info);
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
-		return;
-	record->has_tcp = true;
-	record->tcp_at_us = record->age_us;
-	record->tcp = (struct witness_tcp){ .state = info.tcpi_state,
-		.rtt_us = info.tcpi_rtt,
-		.rttvar_us = info.tcpi_rttvar,
-		.min_rtt_us = info.tcpi_min_rtt,
-		.retransmits = info.tcpi_total_retrans,
-		.reordering = info.tcpi_reordering,
-		.snd_mss = info.tcpi_snd_mss,
-		.rcv_mss = info.tcpi_rcv_mss,
-		.advmss = info.tcpi_advmss,
-		.pmtu = info.tcpi_pmtu,
-		.unacked = info.tcpi_unacked,
-		.segs_in = info.tcpi_segs_in,
-		.segs_out = info.tcpi_segs_out,
-		.data_segs_in = info.tcpi_data_segs_in,
-		.data_segs_out = info.tcpi_data_segs_out,
-		.delivered_ce = info.tcpi_delivered_ce,
-		.last_data_recv_ms = info.tcpi_last_data_recv,
-		.last_ack_recv_ms = info.tcpi_last_ack_recv,
-		.bytes_acked = info.tcpi_bytes_acked,
-		.bytes_received = info.tcpi_bytes_received,
-		.bytes_retransmitted = info.tcpi_bytes_retrans,
-		.delivery_rate = info.tcpi_delivery_rate,
-		.timestamps = (info.tcpi_options & TCPI_OPT_TIMESTAMPS) != 0,
-		.sack = (info.tcpi_options & TCPI_OPT_SACK) != 0,
-		.window_scale = (info.tcpi_options & TCPI_OPT_WSCALE) != 0,
-		.ecn = (info.tcpi_options & TCPI_OPT_ECN) != 0,
-		.ecn_seen = (info.tcpi_options & TCPI_OPT_ECN_SEEN) != 0,
-		.fast_open = (info.tcpi_options & TCPI_OPT_SYN_DATA) != 0 };
-}
-
 void
 witness_state_update(const struct connection *connection, uint64_t max_age_us)
 {
@@ -158,8 +115,11 @@ witness_state_update(const struct connection *connection, uint64_t max_age_us)
 	record->unsent = connection_queued_bytes(connection) + state->pattern_bytes -
 	    state->pattern_queued;
 	record->unread = socket_info_unread(fd);
-	if (!record->has_tcp || record->age_us - record->tcp_at_us >= max_age_us)
-		read_tcp(fd, record);
+	if ((!record->has_tcp || record->age_us - record->tcp_at_us >= max_age_us) &&
+	    tcp_info_read(fd, &record->tcp) == 0) {
+		record->has_tcp = true;
+		record->tcp_at_us = record->age_us;
+	}
 }
 
 void
