@@ -131,11 +131,25 @@ shift_of(const struct held_place *place)
 					    : place->got - place->expected;
 }
 
+/* Bytes altered in place are a simpler damage than bytes inserted or left out, and
+ * these are simpler than bytes in place of others. Where the messages are the same, a
+ * place one answer later is often as near. */
+static int
+complexity_of(const struct held_place *place)
+{
+	if (place->expected == place->got)
+		return 0;
+	return place->expected == 0 || place->got == 0 ? 1 : 2;
+}
+
 static bool
 is_nearer(const struct held_place *a, const struct held_place *b)
 {
 	uint64_t cost = cost_of(a), other = cost_of(b);
-	return cost < other || (cost == other && shift_of(a) < shift_of(b));
+	if (cost != other)
+		return cost < other;
+	int complexity = complexity_of(a), than = complexity_of(b);
+	return complexity < than || (complexity == than && shift_of(a) < shift_of(b));
 }
 
 /* The state of one search: chunks of the expected stream against the index. */

@@ -5,10 +5,11 @@
  *   expected:  ...intact | left out (place.expected) | evidence, the same bytes
  *   received:  ...intact | in place of them (place.got) | evidence, the same bytes
  *
- * "Nearest" is the smallest larger one of the two; among equals the place that shifts
- * the stream least. The searches are made over growing prefixes of the received bytes,
- * always of the same lengths, so that the result does not depend on segmentation, and
- * the work for each received byte is bounded.
+ * "Nearest" is the smallest larger one of the two; among equals one that needs no bytes
+ * in place of others, and then the place that shifts the stream least. The searches are
+ * made over growing prefixes of the received bytes, always of the same lengths, so that
+ * the result does not depend on segmentation, and the work for each received byte is
+ * bounded.
  */
 #ifndef CLIENT_VERIFY_RESYNC_H
 #define CLIENT_VERIFY_RESYNC_H

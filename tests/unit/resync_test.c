@@ -120,6 +120,34 @@ reports_extra_bytes_once_and_skips_them(void **state)
 	}
 }
 
+/* Where all messages are the same, the stream could as well go on one answer later:
+ * that answer would be missing here, and be one too many at the end. */
+static void
+bytes_inserted_between_equal_messages_replace_no_answer(void **state)
+{
+	struct fixture fixture;
+	char error[PLAN_ERROR_MAX];
+
+	(void)state;
+	for (size_t at = 8; at < 13; at++) {
+		set_up(&fixture, FRAMING_LINE, "echo", 0);
+		expectation_close(&fixture.expectation);
+		sequence_close(&fixture.sequence);
+		options_list_add(&fixture.plan.texts, "hello ");
+		assert_int_equal(
+		    sequence_open(&fixture.plan, &fixture.sequence, error), 0);
+		expectation_open(
+		    &fixture.plan, &fixture.sequence, &fixture.expectation);
+		feed_more(&fixture, at, 8, false);
+		assert_int_equal(fixture.counters->mismatches, 1);
+		assert_string_equal(diagnosis_text(&fixture), "8 bytes inserted");
+		assert_int_equal(fixture.counters->bytes_unexpected, 8);
+		assert_int_equal(fixture.wrong, 1);
+		assert_int_equal(fixture.right, MESSAGES - 1);
+		tear_down(&fixture);
+	}
+}
+
 /* The excerpt starts at the differing header bytes, not at the payload. */
 static void
 the_excerpt_of_an_altered_header_starts_in_the_header(void **state)
@@ -282,6 +310,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(missing_bytes_are_one_gap_in_every_framing),
 		cmocka_unit_test(reports_extra_bytes_once_and_skips_them),
+		cmocka_unit_test(
+		    bytes_inserted_between_equal_messages_replace_no_answer),
 		cmocka_unit_test(the_excerpt_of_an_altered_header_starts_in_the_header),
 		cmocka_unit_test(an_altered_line_end_is_one_wrong_answer),
 		cmocka_unit_test(a_longer_frame_is_one_wrong_answer),
