@@ -29,10 +29,12 @@ written(const struct whoami *whoami)
 	return json;
 }
 
+static uint8_t longest[255];
+
+/* A header with the longest texts: bytes that are escaped. */
 static void
-test_the_longest_line_is_json(void **state)
+parse_longest_header(struct address *ret_source, struct proxy_header *ret)
 {
-	static uint8_t longest[255], paths[2 * PROXY_UNIX_PATH];
 	static uint8_t ssl[PROXY_SSL_FIXED + 5 * (3 + sizeof(longest))];
 	static uint8_t header[PROXY_HEADER_MAX];
 	static const uint8_t types[] = { PROXY_TLV_SSL_VERSION, PROXY_TLV_SSL_CN,
@@ -45,14 +47,8 @@ test_the_longest_line_is_json(void **state)
 	struct proxy_announcement announcement = {
 		.version = 2, .tlvs = tlvs, .tlv_count = 40
 	};
-	struct proxy_header proxy;
-	struct tcp_syn syn;
-	struct tcp_info_view tcp;
 	const char *error;
-	char instance[WHOAMI_INSTANCE_MAX + 1];
-	(void)state;
 	memset(longest, 0xff, sizeof(longest));
-	memset(paths, 0xff, sizeof(paths));
 	memset(ssl, 0xff, sizeof(ssl));
 	for (size_t i = 0; i < 5; i++) {
 		uint8_t *at = ssl + PROXY_SSL_FIXED + i * (3 + sizeof(longest));
@@ -64,10 +60,24 @@ test_the_longest_line_is_json(void **state)
 		tlvs[i] = (struct proxy_tlv){ 0xff, longest, 0 };
 	set_address(
 	    &announcement.source, "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535");
-	announcement.destination = announcement.source;
+	*ret_source = announcement.destination = announcement.source;
 	size_t length = proxy_header_write(&announcement, header, sizeof(header));
-	assert_int_equal(proxy_header_parse(header, length, PROXY_ANY, &proxy, &error),
-	    PROXY_COMPLETE);
+	assert_int_equal(
+	    proxy_header_parse(header, length, PROXY_ANY, ret, &error), PROXY_COMPLETE);
+}
+
+static void
+test_the_longest_line_is_json(void **state)
+{
+	static uint8_t paths[2 * PROXY_UNIX_PATH];
+	struct proxy_header proxy;
+	struct address source;
+	struct tcp_syn syn;
+	struct tcp_info_view tcp;
+	char instance[WHOAMI_INSTANCE_MAX + 1];
+	(void)state;
+	parse_longest_header(&source, &proxy);
+	memset(paths, 0xff, sizeof(paths));
 	memset(&syn, 0xff, sizeof(syn));
 	syn.window_scale = 127;
 	syn.other_count = TCP_SYN_OTHERS_MAX;
@@ -84,9 +94,9 @@ test_the_longest_line_is_json(void **state)
 		.first_slot = UINT32_MAX,
 		.first_generation = UINT32_MAX,
 		.age_us = INT64_MAX,
-		.client = announcement.source,
-		.peer = announcement.source,
-		.local = announcement.source,
+		.client = source,
+		.peer = source,
+		.local = source,
 		.incoming_cpu = INT32_MAX,
 		.proxy = &proxy,
 		.syn = &syn,
