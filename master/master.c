@@ -27,6 +27,7 @@
 #include "master/upgrade/upgrade.h"
 #include "master/workers/crash_recovery.h"
 #include "master/workers/drain_summary.h"
+#include "master/workers/former_config.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
 #include "worker/worker.h"
@@ -288,7 +289,7 @@ master_finish(struct master *master)
 	config_finish(&master->config.current);
 	config_finish(&master->config.previous);
 	if (master->workers.config != NULL)
-		process_release_configs(&master->workers);
+		former_config_release(&master->workers);
 	if (master->reload.is_active)
 		config_finish(&master->reload.config);
 	free(master);

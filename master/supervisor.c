@@ -14,6 +14,7 @@
 #include "master/upgrade/upgrade.h"
 #include "master/workers/crash_recovery.h"
 #include "master/workers/drain_summary.h"
+#include "master/workers/former_config.h"
 #include "master/workers/keeper_loss.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
@@ -377,7 +378,7 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 	    watchdog_check(&master->workers, now_ns, service_manager_watchdog_ns());
 	ledger_trim(master->workers.ledger);
 	process_release_listeners(&master->workers);
-	process_release_configs(&master->workers);
+	former_config_release(&master->workers);
 	log_report_suppressed();
 	certificates_check(
 	    &master->config.current, &master->config.certificates_checked_s);

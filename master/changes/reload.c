@@ -13,6 +13,7 @@
 #include "master/changes/fault_change.h"
 #include "master/changes/room.h"
 #include "master/workers/drain_summary.h"
+#include "master/workers/former_config.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
 #include "master/workers/worker_drain.h"
@@ -232,7 +233,7 @@ commit(struct reload *reload)
 	struct config_set *config = workers->config;
 	uint32_t old_count = workers->slot_count;
 	bool ends_faults = fault_change_is_active(&config->current);
-	process_retire_previous_config(workers);
+	former_config_keep_previous(workers->config);
 	config->previous = config->current;
 	config->current = reload->config;
 	config->certificates_checked_s = 0;

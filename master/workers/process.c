@@ -15,6 +15,7 @@
 #include "proto/channel.h"
 #include "keeper/keeper.h"
 #include "master/workers/drain_summary.h"
+#include "master/workers/former_config.h"
 #include "master/workers/spawn.h"
 #include "worker/worker.h"
 
@@ -159,19 +160,6 @@ process_from_pid(struct worker_table *table, pid_t pid, uint32_t slot, int chann
 	return process;
 }
 
-static const struct config *
-find_config(const struct config_set *set, uint32_t number)
-{
-	if (number == set->number)
-		return &set->current;
-	if (number + 1 == set->number)
-		return &set->previous;
-	const struct former_config *former = set->former;
-	while (former != NULL && former->number != number)
-		former = former->next;
-	return former == NULL ? NULL : &former->config;
-}
-
 /* The number of the listener in that configuration; of the previous one only listeners
  * that were removed since have a number. */
 static int
@@ -183,19 +171,6 @@ config_index_in(const struct worker_table *table, const struct config *config,
 	if (config == &table->config->previous)
 		return listener->previous_config_index;
 	return listener->next_config_index;
-}
-
-static uint32_t
-config_number_of(const struct worker_table *table, const struct config *config)
-{
-	const struct config_set *set = table->config;
-	for (const struct former_config *f = set->former; f != NULL; f = f->next) {
-		if (config == &f->config)
-			return f->number;
-	}
-	if (config == &set->previous)
-		return set->number - 1;
-	return set->number + (config == &set->current ? 0 : 1);
 }
 
 static size_t
@@ -318,7 +293,7 @@ start(struct worker_table *table, const struct config *config, uint32_t generati
 		return NULL;
 	}
 	process->generation = generation;
-	process->config_number = config_number_of(table, config);
+	process->config_number = former_config_number(table->config, config);
 	int rc = former == NULL ? list_sockets(process, config)
 				: copy_listeners(process, former);
 	if (rc == 0)
@@ -346,7 +321,7 @@ process_start_like(const struct process *former)
 	struct worker_table *table = former->table;
 	const struct config *config = former->sockets == NULL
 	    ? NULL
-	    : find_config(table->config, former->config_number);
+	    : former_config_find(table->config, former->config_number);
 	if (config == NULL) {
 		errno = ENOENT;
 		return NULL;
@@ -551,48 +526,6 @@ process_release_listeners(struct worker_table *table)
 	for (uint32_t i = 0; i < count; i++) {
 		if (!is_listener_used(table, i))
 			ledger_release_listener(table->ledger, i);
-	}
-}
-
-static bool
-is_config_used(const struct worker_table *table, uint32_t number)
-{
-	const struct process *p = table->processes;
-	while (p != NULL && p->config_number != number)
-		p = p->next;
-	return p != NULL;
-}
-
-/* Without memory the connections of a process that has it are not recovered (ENOENT of
- * process_start_like). */
-void
-process_retire_previous_config(struct worker_table *table)
-{
-	struct config_set *set = table->config;
-	struct former_config *former = calloc(1, sizeof(*former));
-	if (former == NULL) {
-		config_finish(&set->previous);
-		return;
-	}
-	*former = (struct former_config){
-		.next = set->former, .number = set->number - 1, .config = set->previous
-	};
-	set->former = former;
-}
-
-void
-process_release_configs(struct worker_table *table)
-{
-	struct former_config **at = &table->config->former;
-	while (*at != NULL) {
-		struct former_config *former = *at;
-		if (is_config_used(table, former->number)) {
-			at = &former->next;
-			continue;
-		}
-		*at = former->next;
-		config_finish(&former->config);
-		free(former);
 	}
 }
 

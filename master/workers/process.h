@@ -54,11 +54,6 @@ void process_release(struct process *process);
  * for; to be called regularly. */
 void process_release_listeners(struct worker_table *table);
 
-/* Keeps the previous configuration for the processes that have it: another one is about
- * to take its place. */
-void process_retire_previous_config(struct worker_table *table);
-/* Frees the configurations before it that no process has; to be called regularly. */
-void process_release_configs(struct worker_table *table);
 /* The configuration that the process was started with is discarded. */
 void process_forget_config(struct process *process);
 
