@@ -279,17 +279,20 @@ map_to_ipv6(const struct address *address, struct address *ret)
 	memcpy(&ret->in6.sin6_addr.s6_addr[12], &address->in.sin_addr, 4);
 }
 
-int
-listen_open_stand_in(const struct address *address)
+/* A listening TCP socket that shares its address with others. */
+static int
+open_member(const struct address *address, int v6only, int backlog)
 {
-	struct address mapped;
-	map_to_ipv6(address, &mapped);
-	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0) == 0 &&
-	    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 &&
+	int family = address->storage.ss_family;
+	int fd =
+	    socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	if (fd >= 0 && set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 &&
 	    set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) == 0 &&
-	    bind(fd, (struct sockaddr *)&mapped.storage, mapped.length) == 0 &&
-	    listen(fd, SOMAXCONN) == 0)
+	    (family != AF_INET6 ||
+		set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, v6only) == 0) &&
+	    bind(fd, (const struct sockaddr *)&address->storage, address->length) ==
+		0 &&
+	    listen(fd, backlog) == 0)
 		return fd;
 	int saved = errno;
 	if (fd >= 0)
@@ -299,23 +302,17 @@ listen_open_stand_in(const struct address *address)
 }
 
 int
+listen_open_stand_in(const struct address *address)
+{
+	struct address mapped;
+	map_to_ipv6(address, &mapped);
+	return open_member(&mapped, 0, SOMAXCONN);
+}
+
+int
 listen_open_member(const struct address *address)
 {
-	int fd = socket(address->storage.ss_family,
-	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-	bool is_ipv6 = address->storage.ss_family == AF_INET6;
-	if (fd >= 0 && set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 &&
-	    set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) == 0 &&
-	    (!is_ipv6 || set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) == 0) &&
-	    bind(fd, (const struct sockaddr *)&address->storage, address->length) ==
-		0 &&
-	    listen(fd, 1) == 0)
-		return fd;
-	int saved = errno;
-	if (fd >= 0)
-		close(fd);
-	errno = saved;
-	return -1;
+	return open_member(address, 1, 1);
 }
 
 /* A socket filter sees the segment from its TCP header on: byte 13 holds the flags (RFC
