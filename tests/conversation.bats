@@ -393,17 +393,11 @@ ledgers_agree() # PORT
 		--set admin.socket="$PWD/admin.sock"
 	ledgers_agree "$PORT"
 	front=$(free_port)
-	cat >haproxy.cfg <<-END
-		defaults
-		  mode tcp
-		  timeout connect 10s
-		  timeout client 60s
-		  timeout server 60s
+	spawn_haproxy <<-END
 		listen front
 		  bind 127.0.0.1:$front
 		  server back 127.0.0.1:$PORT
 	END
-	spawn haproxy haproxy -db -f haproxy.cfg
 	is_listening() { [ -n "$(ss -Hltn "( sport = :$front )")" ]; }
 	wait_until is_listening
 	ledgers_agree "$front"

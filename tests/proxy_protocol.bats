@@ -315,18 +315,12 @@ both_are_served()
 start_haproxy()
 {
 	BALANCER_PORT=$(free_port)
-	cat >haproxy.cfg <<-END
-		defaults
-		  mode tcp
-		  timeout connect 10s
-		  timeout client 60s
-		  timeout server 60s
+	spawn_haproxy <<-END
 		listen front
 		  bind 127.0.0.1:$BALANCER_PORT
 		  bind unix@$PWD/front.sock
 		  server back 127.0.0.1:$PORT $1
 	END
-	spawn haproxy haproxy -db -f haproxy.cfg
 	wait_until eval "printf 'x\n' | socat -t 20 - TCP:127.0.0.1:$BALANCER_PORT | grep -q X"
 }
 
@@ -395,18 +389,12 @@ stat_is_true()
 	wait_until is_own_network
 	$NETWORK ip link set lo up
 	YODELD_RUN=$NETWORK start_yodeld_with '"backlog": 2' -w 1 --set admin.socket="$PWD/control.sock"
-	cat >haproxy.cfg <<-END
-		defaults
-		  mode tcp
-		  timeout connect 10s
-		  timeout client 60s
-		  timeout server 60s
+	# shellcheck disable=SC2086 # words are meant
+	spawn_haproxy $NETWORK <<-END
 		listen front
 		  bind unix@$PWD/front.sock
 		  server back 127.0.0.1:$PORT check inter 20ms
 	END
-	# shellcheck disable=SC2086 # words are meant
-	spawn haproxy $NETWORK haproxy -db -f haproxy.cfg
 	wait_until stat_is_true 'k["handshakes_aborted"] >= 20'
 	# The kernel counts them among the drops of the socket.
 	stat_is_true 'l["queue_drops"] >= 20 and k["listen_overflows"] == l["queue_overflows"] == 0'
@@ -475,18 +463,12 @@ write_nginx_config() # reads the servers from stdin
 	local first second
 	first=$(free_port)
 	second=$((first + 1))
-	cat >haproxy.cfg <<-END
-		defaults
-		  mode tcp
-		  timeout connect 10s
-		  timeout client 60s
-		  timeout server 60s
+	spawn_haproxy <<-END
 		listen front
 		  bind 127.0.0.1:$first accept-proxy
 		  tcp-request session reject if !{ src 198.51.100.0/24 }
 		  server back 127.0.0.1:$PORT
 	END
-	spawn haproxy haproxy -db -f haproxy.cfg
 	write_nginx_config <<-END
 		server { listen 127.0.0.1:$second proxy_protocol; set_real_ip_from 127.0.0.1;
 			allow 198.51.100.0/24; deny all; proxy_pass 127.0.0.1:$PORT; }

@@ -373,17 +373,11 @@ start_tls_yodeld() # KEYS
 	start_yodeld_with '"reply": "echo"' -w 1
 	local port
 	port=$(free_port)
-	cat >haproxy.cfg <<-END
-		defaults
-		  mode tcp
-		  timeout connect 10s
-		  timeout client 60s
-		  timeout server 60s
+	spawn_haproxy <<-END
 		listen front
 		  bind 127.0.0.1:$port accept-proxy ssl crt $PWD/both.pem
 		  server back 127.0.0.1:$PORT
 	END
-	spawn haproxy haproxy -db -f haproxy.cfg
 	wait_until eval ": </dev/tcp/127.0.0.1/$port"
 	run_yodel --tls --tls-ca ca.pem --tls-resume 50 --proxy-protocol v1 -c 10 -n 10 \
 		--messages-per-connection 2 --size 1:20000 localhost:"$port"

@@ -161,12 +161,7 @@ check_paths() # PORT PORT PORT [PORT]
 	make_files
 	start_tls
 	a=$(free_port) b=$((a + 1)) c=$((a + 2)) d=$((a + 3))
-	cat >haproxy.cfg <<-END
-		defaults
-		    mode tcp
-		    timeout connect 10s
-		    timeout client 60s
-		    timeout server 60s
+	spawn_haproxy <<-END
 		    default-server ca-file ca.pem verifyhost localhost
 		listen terminate
 		    bind 127.0.0.1:$a ssl crt both.pem
@@ -181,7 +176,6 @@ check_paths() # PORT PORT PORT [PORT]
 		    bind 127.0.0.1:$d
 		    server s 127.0.0.1:$TLS_PORT
 	END
-	spawn haproxy haproxy -db -f haproxy.cfg
 	for port in $a $b $c $d; do wait_until accepts_or_has_ended "$port"; done
 	check_paths "$a" "$b" "$c" "$d"
 }

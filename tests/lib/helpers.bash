@@ -69,6 +69,23 @@ spawn()
 	echo $SPAWNED >>"$BATS_TEST_TMPDIR/spawned"
 }
 
+# spawn_haproxy [COMMAND...] - HAProxy in TCP mode, started by this command; stdin is what its
+# configuration has after the first defaults.
+spawn_haproxy()
+{
+	{
+		cat <<-'END'
+			defaults
+			  mode tcp
+			  timeout connect 10s
+			  timeout client 60s
+			  timeout server 60s
+		END
+		cat
+	} >haproxy.cfg
+	spawn haproxy "$@" haproxy -db -f haproxy.cfg
+}
+
 children_of() # PID
 {
 	cat "/proc/$1/task/$1/children" 2>/dev/null
