@@ -6,6 +6,7 @@
 #include "net/proxy_header.h"
 #include "worker/admission.h"
 #include "worker/connection/connection.h"
+#include "worker/connection/connection_answer.h"
 #include "worker/connection/connection_io.h"
 #include "worker/connection/whoami_state.h"
 #include "worker/connection/worker_state.h"
@@ -173,7 +174,7 @@ on_nothing_read(struct connection *connection, ssize_t n)
 		    connection, "found the end of the stream inside a PROXY header");
 		connection_close(connection, CLOSE_PROXY_HEADER_INVALID);
 	} else
-		connection_close(connection, connection_io_reason(error));
+		connection_close(connection, connection_reason_of(error));
 }
 
 /* One read, of *ret_length bytes. STEP_WAIT: there may be more. */
@@ -253,7 +254,7 @@ proxy_phase_replay(struct connection *connection)
 		bool is_served = connection->phase == CONNECTION_SERVING;
 		buffer_consume(&connection->input, buffer_length(input) - rest);
 		if (is_served && listener_plays(connection->listener) &&
-		    !connection_io_begin_session(connection))
+		    !connection_answer_begin_session(connection))
 			step = STEP_CLOSED;
 		if (is_served)
 			ledger_count(
@@ -280,7 +281,7 @@ proxy_phase_expire(struct connection *connection)
 		buffer_release(&connection->input);
 	bool plays = is_served && connection->phase == CONNECTION_SERVING &&
 	    listener_plays(connection->listener) &&
-	    connection_io_begin_session(connection);
+	    connection_answer_begin_session(connection);
 	crash_record_commit(worker->record);
 	if (plays)
 		(void)connection_io_replay(connection);

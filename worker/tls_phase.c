@@ -7,6 +7,7 @@
 #include "lib/log.h"
 #include "net/tls/tls_handshake.h"
 #include "worker/connection/connection.h"
+#include "worker/connection/connection_answer.h"
 #include "worker/connection/connection_io.h"
 #include "worker/connection/tls_state.h"
 #include "worker/connection/whoami_state.h"
@@ -150,7 +151,7 @@ tls_phase_take(struct connection *connection, const uint8_t *data, size_t length
 		return false;
 	}
 	if (flush(connection) < 0 && status != TLS_HANDSHAKE_FAILED) {
-		connection_close(connection, connection_io_reason(errno));
+		connection_close(connection, connection_reason_of(errno));
 		return false;
 	}
 	if (status == TLS_HANDSHAKE_FAILED) {
@@ -177,7 +178,7 @@ on_nothing_read(struct connection *connection, ssize_t n)
 		fail(connection);
 	} else {
 		connection_close(connection,
-		    n == 0 ? CLOSE_PEER_CLOSED : connection_io_reason(error));
+		    n == 0 ? CLOSE_PEER_CLOSED : connection_reason_of(error));
 	}
 	return false;
 }
@@ -214,7 +215,7 @@ serve(struct connection *connection, short what)
 	connection_serve(connection);
 	connection->deaths = 0;
 	if (plays)
-		is_open = connection_io_begin_session(connection);
+		is_open = connection_answer_begin_session(connection);
 	crash_record_commit(worker->record);
 	worker_request_drain_check(worker); /* it can move now */
 	if (!is_open)
@@ -248,7 +249,7 @@ on_writable(struct connection *connection)
 	if (connection->output == NULL)
 		connection->reading_paused = false;
 	if (!is_open)
-		connection_close(connection, connection_io_reason(errno));
+		connection_close(connection, connection_reason_of(errno));
 	crash_record_commit(worker->record);
 	return is_open && connection_watch(connection);
 }

@@ -63,7 +63,7 @@ finish(struct talk *talk)
 	conversation_finish(&talk->conversation);
 }
 
-/* One piece of input, as connection_io.c plays it: the session is read, played and
+/* One piece of input, as connection_answer.c plays it: the session is read, played and
  * saved. */
 static void
 play(struct talk *talk, const void *data, size_t length, bool is_end)

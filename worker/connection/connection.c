@@ -439,3 +439,35 @@ connection_install(
 	connection->output->replies = record->replies;
 	return connection;
 }
+
+enum close_reason
+connection_reason_of(int error)
+{
+	switch (error) {
+	case ECONNRESET:
+	case EPIPE:
+		return CLOSE_RESET;
+	case ETIMEDOUT:
+	/* A retransmission timeout reports the last ICMP error (icmp(7)). */
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case ECONNREFUSED:
+	case EHOSTDOWN:
+	case ENETDOWN:
+	case ENONET:
+	case ENOPROTOOPT:
+		return CLOSE_UNREACHABLE;
+	case ENOMEM:
+	case ENOBUFS:
+		return CLOSE_NO_MEMORY;
+	/* of tls_transport_receive() */
+	case ECONNABORTED:
+		return CLOSE_TLS_TRUNCATED;
+	case EPROTO:
+		return CLOSE_TLS_ALERT;
+	case EBADMSG:
+		return CLOSE_TLS_BAD_RECORD;
+	default:
+		return CLOSE_SYSTEM_ERROR;
+	}
+}

@@ -202,4 +202,7 @@ connection_fd(const struct connection *connection)
 	return connection->stream.fd;
 }
 
+/* Why a connection ends after errno of recv(2) or send(2). */
+enum close_reason connection_reason_of(int error);
+
 #endif

@@ -1,6 +1,6 @@
 /*
- * connection_io.h - the events of a connection: reads, hands the bytes to the responder
- * (responder.h), sends the replies or queues them.
+ * connection_io.h - the events of a connection: reads, has the bytes answered
+ * (connection_answer.h), sends what is queued.
  */
 #ifndef WORKER_CONNECTION_IO_H
 #define WORKER_CONNECTION_IO_H
@@ -12,7 +12,6 @@
 #include <event2/event.h>
 
 #include "net/transport.h"
-#include "proto/close_reason.h"
 
 struct connection;
 
@@ -34,13 +33,6 @@ void connection_io_linger(struct connection *connection);
  * crash_record_commit(). False when the connection was closed. */
 bool connection_io_answer(struct connection *connection, uint8_t *data, size_t length)
     __attribute__((warn_unused_result));
-/* Begins a conversation, whose first bytes are the input so far; then call
- * connection_io_replay(). False when the connection was closed. */
-bool connection_io_begin_session(struct connection *connection)
-    __attribute__((warn_unused_result));
-/* Why a connection ends after errno of recv(2) or send(2). */
-enum close_reason connection_io_reason(int error);
-
 /* The event callback of a connection over this transport that is served; its argument
  * is the connection. */
 event_callback_fn connection_io_callback(const struct transport *transport);

@@ -1,7 +1,7 @@
 /*
  * responder.h - the message path: received bytes are cut into messages, and the reply
- * to each is put into the worker's batch. It touches no socket: connection_io.c sends
- * the batch and acts on the status.
+ * to each is put into the worker's batch. It touches no socket: connection_answer.c
+ * sends the batch and acts on the status.
  */
 #ifndef WORKER_RESPONDER_H
 #define WORKER_RESPONDER_H

@@ -195,7 +195,7 @@ on_event(evutil_socket_t fd, short what, void *argument)
 	if ((what & EV_WRITE) && has_failed(connection)) {
 		bool is_told = transport_send(&connection->stream, "", 0) < 0;
 		connection_close(
-		    connection, is_told ? connection_io_reason(errno) : CLOSE_RESET);
+		    connection, is_told ? connection_reason_of(errno) : CLOSE_RESET);
 		return;
 	}
 	if ((what & EV_WRITE) && !fault_injection_flush(connection))

@@ -153,7 +153,7 @@ fault_input_read(struct connection *connection, bool *ret_more)
 	if (n < 0) {
 		if (errno == EAGAIN || errno == EINTR)
 			return true;
-		connection_close(connection, connection_io_reason(errno));
+		connection_close(connection, connection_reason_of(errno));
 		return false;
 	}
 	/* Another read tells whether the end of file follows. */

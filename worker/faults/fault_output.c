@@ -163,7 +163,7 @@ fault_output_step(struct connection *connection)
 	if (n < 0) {
 		if (errno == EAGAIN || errno == EINTR)
 			return FLUSH_BLOCKED;
-		connection_close(connection, connection_io_reason(errno));
+		connection_close(connection, connection_reason_of(errno));
 		return FLUSH_CLOSED;
 	}
 	ledger_count(connection->listener->block, LEDGER_BYTES_SENT, (uint64_t)n);

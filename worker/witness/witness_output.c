@@ -78,7 +78,7 @@ add_pattern(struct connection *connection)
 void
 witness_output_close(struct connection *connection, int error)
 {
-	enum close_reason reason = connection_io_reason(error);
+	enum close_reason reason = connection_reason_of(error);
 	if (reason == CLOSE_RESET)
 		witness_state_add_event(connection, WITNESS_EVENT_RESET);
 	else if (reason == CLOSE_TLS_TRUNCATED)
