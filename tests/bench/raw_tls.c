@@ -7,7 +7,8 @@
  *                                                terminated
  *
  * It has no output buffer: after a partial send it exits with an error, because the
- * comparison would be invalid.
+ * comparison would be invalid. As TLS demands (RFC 8446, 6.1), and as yodeld does, it
+ * answers close_notify before it closes.
  */
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -112,6 +113,22 @@ shake_hands(struct peer *peer)
 	return SSL_get_error(peer->ssl, status) == SSL_ERROR_WANT_READ;
 }
 
+/* Seals what answers a record; 0: the connection is over. */
+static int
+answer_record(struct peer *peer, uint8_t type, const uint8_t *data, long length)
+{
+	static const uint8_t close_notify[] = { 1, 0 };
+	if (length < 0 || (type != 23 && type != 21))
+		return 0;
+	if (type == 21) {
+		data = close_notify;
+		length = sizeof(close_notify);
+	}
+	raw_output_length += raw_seal(
+	    &peer->records, type, data, (size_t)length, raw_output + raw_output_length);
+	return type == 23;
+}
+
 /* Answers the whole records of the input, keeps the rest; 0: the connection is over. */
 static int
 echo(struct peer *peer)
@@ -130,10 +147,7 @@ echo(struct peer *peer)
 	while (goes_on && length >= RECORD_HEADER &&
 	    length >= (record = RECORD_HEADER + ((size_t)at[3] << 8 | at[4]))) {
 		long n = raw_open(&peer->records, at, &type, &data);
-		goes_on = n >= 0 && type == 23;
-		if (goes_on)
-			raw_output_length += raw_seal(&peer->records, 23, data,
-			    (size_t)n, raw_output + raw_output_length);
+		goes_on = answer_record(peer, type, data, n);
 		at += record;
 		length -= record;
 	}
@@ -163,7 +177,8 @@ answer(int fd)
 		goes_on = echo(peer);
 	if (raw_output_length > 0 &&
 	    send(fd, raw_output, raw_output_length, MSG_NOSIGNAL) !=
-		(ssize_t)raw_output_length)
+		(ssize_t)raw_output_length &&
+	    goes_on)
 		die("send took not all");
 	if (!goes_on)
 		drop(fd);
