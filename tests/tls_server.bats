@@ -232,7 +232,7 @@ assert tls["offered"] == tls["resumed"] >= tls["handshakes"] - 8 > 20, tls' "$1"
 	start_tls '"reply": "echo", "framing": "line"' \
 		'"client_ca": "ca.pem", "client_verify": "optional"'
 	make_ca second
-	local same='the same settings as before' file
+	local same='the same settings as before'
 	is_told() # FILE SOURCE - a reload after FILE has become SOURCE
 	{
 		cp "$2" "$1"
