@@ -191,6 +191,24 @@ failed_because() # PATTERN
 	done
 }
 
+@test "a session is resumed with the certificate that it was made with" {
+	make_ca ca
+	make_certificate server ca localhost
+	for i in 0 1 2; do make_certificate "client-$i" ca "client-$i"; done
+	for version in 1.2 1.3; do
+		start_tls_server server --client-ca ca.pem --version $version
+		run_yodel --tls --tls-ca ca.pem --tls-resume 100 -c 3 -w 1 -n 10 \
+			--messages-per-connection 1 --size 100 --tls-cert 'client-{connection}.pem' \
+			--tls-key 'client-{connection}.key' localhost:"$TLS_PORT"
+		[ "$status" -eq 0 ]
+		result_matches "20 <= r['tls']['resumed'] == r['tls']['offered'] < 30"
+		for i in 0 1 2; do
+			[ "$(grep -c " client-$i " server.out)" -eq 10 ]
+		done
+		end_spawned
+	done
+}
+
 @test "the key log has the secrets of each connection" {
 	make_ca ca
 	make_certificate server ca localhost
@@ -199,6 +217,18 @@ failed_because() # PATTERN
 	[ "$status" -eq 0 ]
 	[ "$(grep -cE '^CLIENT_TRAFFIC_SECRET_0 [0-9a-f]{64} [0-9a-f]{96}$' keys)" -eq 4 ]
 	[ "$(stat -c %a keys)" = 600 ]
+}
+
+@test "secrets that cannot be written are told once and counted" {
+	make_ca ca
+	make_certificate server ca localhost
+	start_tls_server server
+	run -71 --separate-stderr "$YODEL" --tls --tls-ca ca.pem --tls-keylog /dev/full -c 4 -w 2 \
+		--json result.json localhost:"$TLS_PORT"
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ $stderr == *"/dev/full: No space left on device: "*" lines of the key log lost" ]]
+	[[ $output == *"key log: "*" lines could not be written"* ]]
+	result_matches "m['verified'] == m['sent'] > 0 and r['tls']['lost_keys'] >= 4 * 4"
 }
 
 @test "versions, suites, groups and protocols are those that were asked for" {

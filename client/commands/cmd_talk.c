@@ -404,6 +404,8 @@ cmd_talk(int argc, char **argv)
 	if (talk.prompt && !talk.at_line_start)
 		putchar('\n');
 	talk_tls_close(talk.tls);
+	if (tls_plan_check_key_log(&talk.plan) != 0)
+		status = EX_OSERR;
 	tls_plan_finish(&talk.plan);
 	close(talk.fd);
 	if (recording_close(&talk.recording, talk.target) < 0 && status == 0)

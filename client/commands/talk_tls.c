@@ -84,7 +84,7 @@ talk_tls_open(const struct plan *plan, int fd, uint64_t timeout_ns)
 		.name = tls_plan_name(plan, 0),
 		.identity = tls_plan_identity(plan, 0),
 	};
-	tls_pool_init(&tls->pool, &tls->counts, 1);
+	tls_pool_init(&tls->pool, &tls->counts, 1, TLS_POOL_TICKETS_MAX);
 	tls->stream = tls_stream_create(&args, &is_offered);
 	if (shake(plan, tls->stream, fd, clock_now_ns() + timeout_ns))
 		return tls;

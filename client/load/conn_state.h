@@ -27,9 +27,8 @@ enum conn_state {
 struct conn {
 	struct cursor send;           /* the message being sent, or the next one */
 	struct verify_stream answers; /* the answer being received, or the next one */
-	struct message_queue queue;
-	uint64_t scheduled;          /* messages that ever became due */
-	uint64_t sent_on_connection; /* messages started on this connection */
+	uint64_t scheduled;           /* messages that ever became due */
+	uint64_t sent_on_connection;  /* messages started on this connection */
 	uint64_t state_since_ns; /* start of connect or handshake, open, or FIN sent */
 	/* Start of the connect at the first address; once open, when it was
 	 * established.
@@ -42,11 +41,12 @@ struct conn {
 	uint64_t failing_since_ns; /* the first of `failures` */
 	struct stream stream;
 	struct tls_stream *tls; /* owned (conn_tls.h); NULL: no TLS */
-	uint32_t in_flight;     /* messages started and without verdict */
-	uint32_t released;      /* of them: their answers need not be waited for */
-	uint32_t due;           /* messages due and not started */
-	uint32_t active_index;  /* place in ctx->active.list, or LOAD_NO_CONN */
-	uint32_t next_ready;    /* the list that starts at ctx->ready */
+	struct message_queue queue;
+	uint32_t in_flight;    /* messages started and without verdict */
+	uint32_t released;     /* of them: their answers need not be waited for */
+	uint32_t due;          /* messages due and not started */
+	uint32_t active_index; /* place in ctx->active.list, or LOAD_NO_CONN */
+	uint32_t next_ready;   /* the list that starts at ctx->ready */
 	uint32_t own_us; /* this client's own delay in the last answer (own_delay.h) */
 	uint32_t silent_us; /* longest wait without a byte, with a message in flight */
 	uint8_t state;      /* enum conn_state */

@@ -19,11 +19,12 @@
 #define DESCRIBED_STRIDE 64
 #define CHAIN_MAX 4 /* certificates */
 
-/* Memory per idle TLS connection: with its timer and its places in two lists. */
+/* Memory per idle TLS connection: with its timer and its places in two lists. What is
+ * left to 600 bytes is for the record of a message and for the rest of the heap. */
 _Static_assert(sizeof(struct conn) + sizeof(struct timer_wheel_entry) +
 	    2 * sizeof(uint32_t) + sizeof(struct tls_stream) <=
-	600,
-    "an idle TLS connection takes at most 600 bytes");
+	544,
+    "an idle TLS connection takes at most 544 bytes");
 
 void
 conn_tls_init(struct load_context *ctx)
@@ -34,7 +35,9 @@ conn_tls_init(struct load_context *ctx)
 	ctx->tls = xcalloc(1, sizeof(*ctx->tls));
 	ctx->tls->ctx = ctx;
 	ctx->tls->described = xcalloc(targets, sizeof(ctx->tls->described[0]));
-	tls_pool_init(&ctx->tls->pool, &ctx->counters->tls, targets);
+	uint32_t identities = tls_plan_identities(ctx->plan);
+	tls_pool_init(&ctx->tls->pool, &ctx->counters->tls, targets * identities,
+	    identities < TLS_POOL_TICKETS_MAX ? TLS_POOL_TICKETS_MAX / identities : 1);
 }
 
 void
@@ -159,11 +162,13 @@ conn_tls_begin(struct load_context *ctx, struct conn *conn)
 	const struct plan *plan = ctx->plan;
 	uint64_t number = conn_state_number(ctx, conn);
 	uint32_t target = (uint32_t)(number % plan->target_count);
+	uint32_t identities = tls_plan_identities(plan);
 	bool is_offered;
 	struct tls_stream_args args = {
 		.pool = &ctx->tls->pool,
 		.context = plan->tls_plan->context,
-		.target = target,
+		/* A session has the certificate of the connection that began it. */
+		.group = target * identities + (uint32_t)(number % identities),
 		.name = tls_plan_name(plan, target),
 		.identity = tls_plan_identity(plan, number),
 		.resumes = takes_turn(ctx->tls, plan->tls_resume),
@@ -206,7 +211,8 @@ add_certificate(struct load_context *ctx, uint32_t target, uint32_t position,
 static void
 describe_chain(struct load_context *ctx, const struct conn *conn)
 {
-	uint32_t target = conn->tls->target;
+	uint32_t target =
+	    (uint32_t)(conn_state_number(ctx, conn) % ctx->plan->target_count);
 	uint32_t handshakes = ctx->tls->described[target]++;
 	struct tls_certificate certificate;
 	if (handshakes >= DESCRIBED_FIRST && handshakes % DESCRIBED_STRIDE != 0)

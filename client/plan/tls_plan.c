@@ -1,5 +1,7 @@
 #include "client/plan/tls_plan.h"
 
+#include <sys/mman.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -9,6 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/log.h"
 #include "lib/xmalloc.h"
 #include "net/tls/tls_record.h"
 
@@ -141,16 +144,25 @@ parse_alpn(const struct plan *plan, struct tls_plan *tls, char *error)
 	return 0;
 }
 
+/* What is told at the end of a run; shared with the load processes. */
+struct tls_plan_key_log {
+	_Atomic uint64_t lost; /* lines */
+	_Atomic int error;     /* of the last one */
+};
+
 /* One write(2) for a line, because all load processes append to the file. */
 static void
 log_key(const char *line, void *argument)
 {
-	const struct tls_plan *tls = argument;
+	struct tls_plan *tls = argument;
 	char text[KEY_LOG_LINE_MAX];
 	int n = snprintf(text, sizeof(text), "%s\n", line);
-	/* Without room on the disk the capture cannot be decrypted. */
-	if (n < (int)sizeof(text) && write(tls->key_log_fd, text, (size_t)n) < 0)
+	ssize_t written =
+	    n < (int)sizeof(text) ? write(tls->key_log_fd, text, (size_t)n) : 0;
+	if (written == n)
 		return;
+	tls->key_log->error = written < 0 ? errno : ENOSPC;
+	tls->key_log->lost++;
 }
 
 static int
@@ -165,6 +177,10 @@ open_key_log(const struct plan *plan, struct tls_plan *tls, char *error)
 	if (tls->key_log_fd < 0)
 		return refuse(error, "--tls-keylog: cannot write %.256s: %s",
 		    plan->tls_keylog, strerror(errno));
+	tls->key_log = mmap(NULL, sizeof(*tls->key_log), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (tls->key_log == MAP_FAILED)
+		xmalloc_fail();
 	tls_context_set_key_log(tls->context, log_key, tls);
 	return 0;
 }
@@ -327,6 +343,8 @@ tls_plan_finish(struct plan *plan)
 	tls_context_release(tls->context);
 	if (tls->key_log_fd >= 0)
 		close(tls->key_log_fd);
+	if (tls->key_log != NULL)
+		munmap(tls->key_log, sizeof(*tls->key_log));
 	free(tls);
 }
 
@@ -344,4 +362,30 @@ tls_plan_identity(const struct plan *plan, uint64_t connection)
 	return tls->identity_count > 0
 	    ? tls->identities[connection % tls->identity_count]
 	    : NULL;
+}
+
+uint32_t
+tls_plan_identities(const struct plan *plan)
+{
+	size_t count = plan->tls_plan->identity_count;
+	return count > 0 ? (uint32_t)count : 1;
+}
+
+uint64_t
+tls_plan_lost_keys(const struct plan *plan)
+{
+	const struct tls_plan *tls = plan->tls_plan;
+	return tls != NULL && tls->key_log != NULL ? tls->key_log->lost : 0;
+}
+
+int
+tls_plan_check_key_log(const struct plan *plan)
+{
+	uint64_t lost = tls_plan_lost_keys(plan);
+	if (lost == 0)
+		return 0;
+	log_errorx("%s: %s: %llu line%s of the key log lost", plan->tls_keylog,
+	    strerror(plan->tls_plan->key_log->error), (unsigned long long)lost,
+	    lost == 1 ? "" : "s");
+	return EX_OSERR;
 }

@@ -22,7 +22,8 @@ struct tls_plan {
 	char *alpn_text;               /* the list, cut into its names */
 	const char *alpn[TLS_PLAN_ALPN_MAX];
 	size_t alpn_count;
-	int key_log_fd; /* -1: none */
+	int key_log_fd;                   /* -1: none */
+	struct tls_plan_key_log *key_log; /* NULL: none */
 };
 
 /* Checks the options, loads the files and fills plan->tls_plan and
@@ -35,5 +36,12 @@ const char *tls_plan_name(const struct plan *plan, uint32_t target);
 
 /* The certificate of a connection; NULL: that of the context, or none. */
 struct tls_identity *tls_plan_identity(const struct plan *plan, uint64_t connection);
+/* Connections whose numbers differ by a multiple of this have the same certificate. */
+uint32_t tls_plan_identities(const struct plan *plan);
+
+/* Lines of --tls-keylog that could not be written so far, in all processes. */
+uint64_t tls_plan_lost_keys(const struct plan *plan);
+/* If there are any: says so on stderr, once for all, and returns EX_OSERR; else 0. */
+int tls_plan_check_key_log(const struct plan *plan);
 
 #endif

@@ -26,7 +26,7 @@ survey_tls_create(struct plan *plan, char *error)
 	}
 	struct survey_tls *tls = xcalloc(1, sizeof(*tls));
 	tls->plan = plan;
-	tls_pool_init(&tls->pool, &tls->counts, 1);
+	tls_pool_init(&tls->pool, &tls->counts, 1, TLS_POOL_TICKETS_MAX);
 	return tls;
 }
 

@@ -13,6 +13,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/stats/histogram_codec.h"
+#include "client/plan/tls_plan.h"
 #include "client/report/report_html.h"
 #include "client/report/report_text.h"
 #include "client/result/verdict.h"
@@ -173,6 +174,7 @@ int
 outputs_report(const struct plan *plan, const struct result *result)
 {
 	struct outputs outputs = outputs_of(plan);
-	return outputs_write(&outputs, result) != 0 ? EX_OSERR
-						    : verdict_exit_status(result);
+	int status = outputs_write(&outputs, result);
+	status |= tls_plan_check_key_log(plan);
+	return status != 0 ? EX_OSERR : verdict_exit_status(result);
 }

@@ -98,6 +98,17 @@ write_ends(const struct result *result, char *out)
 }
 
 static void
+write_lost_keys(const struct result *result, char *out)
+{
+	char number[UNITS_TEXT_MAX];
+	uint64_t lost = result->tls.lost_keys;
+	if (lost > 0)
+		snprintf(out, REPORT_LINE_MAX,
+		    "key log: %s line%s could not be written",
+		    units_show_count(lost, number), report_line_plural(lost));
+}
+
+static void
 write_failure(const struct result_tls_count *count, char *out)
 {
 	char number[UNITS_TEXT_MAX];
@@ -135,6 +146,7 @@ report_tls_line(const struct result *result, size_t index, char *out)
 		write_negotiated,
 		write_handshakes,
 		write_ends,
+		write_lost_keys,
 	};
 	size_t count = sizeof(summaries) / sizeof(summaries[0]);
 	out[0] = '\0';

@@ -185,6 +185,7 @@ struct result_tls {
 	uint64_t handshakes; /* completed, also in the warm-up; of these resumed */
 	uint64_t resumed, offered, tickets;
 	uint64_t truncated, bad_records, alerts;
+	uint64_t lost_keys; /* lines of --tls-keylog that were not written */
 	uint64_t record_bytes_sent, record_bytes_received; /* after the handshakes */
 	uint64_t handshake_bytes_sent, handshake_bytes_received;
 };

@@ -163,6 +163,7 @@ static const struct json_record_field tls_fields[] = {
 	JSON_RECORD(TLS, resumed, JSON_RECORD_SUM),
 	JSON_RECORD(TLS, offered, JSON_RECORD_SUM),
 	JSON_RECORD(TLS, tickets, JSON_RECORD_SUM),
+	JSON_RECORD(TLS, lost_keys, JSON_RECORD_SUM),
 	JSON_RECORD(TLS, truncated, JSON_RECORD_SUM),
 	JSON_RECORD(TLS, bad_records, JSON_RECORD_SUM),
 	JSON_RECORD(TLS, alerts, JSON_RECORD_SUM),

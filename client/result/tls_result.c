@@ -6,6 +6,7 @@
 #include "lib/units.h"
 #include "lib/xmalloc.h"
 #include "client/measure/tls_counts.h"
+#include "client/plan/tls_plan.h"
 #include "client/result/result_fields.h"
 
 static void
@@ -73,6 +74,7 @@ tls_result_collect(const struct plan *plan, const struct counters_map *counters_
 	size_t texts = tls_counts_texts(counters_map->control_block);
 	size_t certificates = tls_counts_certificates(counters_map->control_block);
 	read_sums(sum, &ret->tls);
+	ret->tls.lost_keys = tls_plan_lost_keys(plan);
 	ret->tls_counts = xcalloc(texts, sizeof(ret->tls_counts[0]));
 	for (size_t i = 0; i < texts; i++)
 		collect_text(counters_map, i, &ret->tls_counts[ret->tls_count_count++]);

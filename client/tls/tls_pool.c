@@ -8,22 +8,24 @@
 #define ARMED_FIRST 64
 
 void
-tls_pool_init(struct tls_pool *pool, struct counters_tls *counts, uint32_t target_count)
+tls_pool_init(struct tls_pool *pool, struct counters_tls *counts, uint32_t group_count,
+    uint32_t tickets_max)
 {
 	*pool = (struct tls_pool){
 		.counts = counts,
 		.received = xmalloc(TLS_POOL_BYTES),
 		.sealed = xmalloc(TLS_SEALED_MAX(TLS_POOL_BYTES)),
 		.common = xmalloc_check(tls_ciphers_create()),
-		.tickets = xcalloc(target_count, sizeof(pool->tickets[0])),
-		.target_count = target_count,
+		.tickets = xcalloc(group_count, sizeof(pool->tickets[0])),
+		.group_count = group_count,
+		.tickets_max = tickets_max,
 	};
 }
 
 void
 tls_pool_finish(struct tls_pool *pool)
 {
-	for (uint32_t i = 0; i < pool->target_count; i++)
+	for (uint32_t i = 0; i < pool->group_count; i++)
 		while (pool->tickets[i].count > 0)
 			tls_ticket_release(
 			    pool->tickets[i].list[--pool->tickets[i].count]);
@@ -121,9 +123,9 @@ tls_pool_sweep(struct tls_pool *pool)
 }
 
 struct tls_ticket *
-tls_pool_take_ticket(struct tls_pool *pool, uint32_t target)
+tls_pool_take_ticket(struct tls_pool *pool, uint32_t group)
 {
-	struct tls_pool_tickets *tickets = &pool->tickets[target];
+	struct tls_pool_tickets *tickets = &pool->tickets[group];
 	if (tickets->count == 0)
 		return NULL;
 	if (tickets->count == 1)
@@ -132,20 +134,20 @@ tls_pool_take_ticket(struct tls_pool *pool, uint32_t target)
 }
 
 void
-tls_pool_add_ticket(struct tls_pool *pool, uint32_t target, struct tls_ticket *ticket)
+tls_pool_add_ticket(struct tls_pool *pool, uint32_t group, struct tls_ticket *ticket)
 {
-	struct tls_pool_tickets *tickets = &pool->tickets[target];
+	struct tls_pool_tickets *tickets = &pool->tickets[group];
 	if (ticket == NULL)
 		return;
 	counters_add(&pool->counts->tickets, 1);
-	if (tickets->count == TLS_POOL_TICKETS_MAX)
+	if (tickets->count == pool->tickets_max)
 		tls_ticket_release(tickets->list[--tickets->count]);
 	tickets->list[tickets->count++] = ticket;
 }
 
 bool
-tls_pool_wants_ticket(const struct tls_pool *pool, uint32_t target)
+tls_pool_wants_ticket(const struct tls_pool *pool, uint32_t group)
 {
-	const struct tls_pool_tickets *tickets = &pool->tickets[target];
-	return tickets->count + tickets->awaited < TLS_POOL_TICKETS_MAX;
+	const struct tls_pool_tickets *tickets = &pool->tickets[group];
+	return tickets->count + tickets->awaited < pool->tickets_max;
 }

@@ -19,11 +19,13 @@
 /* Pairs of cipher contexts, 2.5 to 4.7 kB each; the connections beyond them share one.
  */
 #define TLS_POOL_CIPHERS_MAX 20000
-#define TLS_POOL_TICKETS_MAX 32 /* of each target */
+#define TLS_POOL_TICKETS_MAX 32 /* of each group */
 #define TLS_POOL_BLOCK 1024     /* connections: enough that malloc(3) maps it apart */
 
 struct tls_stream;
 
+/* Of a group of connections that may resume each other's sessions: they have the same
+ * target and the same certificate. */
 struct tls_pool_tickets {
 	struct tls_ticket *list[TLS_POOL_TICKETS_MAX]; /* the newest is the last */
 	uint32_t count;
@@ -41,12 +43,14 @@ struct tls_pool {
 	struct tls_ciphers *common;
 	struct tls_stream **armed; /* those with ciphers of their own */
 	size_t armed_count, armed_room;
-	struct tls_pool_tickets *tickets; /* one for each target */
-	uint32_t target_count;
+	struct tls_pool_tickets *tickets; /* one for each group */
+	uint32_t group_count;
+	uint32_t tickets_max; /* of each group */
 };
 
-void tls_pool_init(
-    struct tls_pool *pool, struct counters_tls *counts, uint32_t target_count);
+/* tickets_max: of each group, at most TLS_POOL_TICKETS_MAX. */
+void tls_pool_init(struct tls_pool *pool, struct counters_tls *counts,
+    uint32_t group_count, uint32_t tickets_max);
 /* When no connection is left. */
 void tls_pool_finish(struct tls_pool *pool);
 
@@ -63,13 +67,13 @@ struct tls_ciphers *tls_pool_ciphers(struct tls_pool *pool, struct tls_stream *s
 /* Destroys those of its own, if it has some. */
 void tls_pool_disarm(struct tls_pool *pool, struct tls_stream *stream);
 
-/* A ticket for one connection to that target, owned by the caller; NULL: none is known.
+/* A ticket for one connection of that group, owned by the caller; NULL: none is known.
  * Each is given once, but the last one any number of times. */
-struct tls_ticket *tls_pool_take_ticket(struct tls_pool *pool, uint32_t target);
+struct tls_ticket *tls_pool_take_ticket(struct tls_pool *pool, uint32_t group);
 /* Stores a ticket, which the pool owns from now on; NULL is ignored. */
 void tls_pool_add_ticket(
-    struct tls_pool *pool, uint32_t target, struct tls_ticket *ticket);
+    struct tls_pool *pool, uint32_t group, struct tls_ticket *ticket);
 /* True if another connection should wait for its ticket. */
-bool tls_pool_wants_ticket(const struct tls_pool *pool, uint32_t target);
+bool tls_pool_wants_ticket(const struct tls_pool *pool, uint32_t group);
 
 #endif

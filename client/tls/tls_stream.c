@@ -21,18 +21,18 @@ tls_stream_create(const struct tls_stream_args *args, bool *ret_offered)
 	struct tls_pool *pool = args->pool;
 	struct tls_stream *stream = tls_pool_take(pool);
 	struct tls_ticket *ticket =
-	    args->resumes ? tls_pool_take_ticket(pool, args->target) : NULL;
+	    args->resumes ? tls_pool_take_ticket(pool, args->group) : NULL;
 	struct tls_client_options options = {
 		.name = args->name,
 		.identity = args->identity,
 		.ticket = ticket,
 		.keeps_ticket =
-		    args->keeps_ticket && tls_pool_wants_ticket(pool, args->target),
+		    args->keeps_ticket && tls_pool_wants_ticket(pool, args->group),
 	};
-	stream->target = args->target;
+	stream->group = args->group;
 	stream->dribbles = args->dribbles;
 	stream->is_awaiting = options.keeps_ticket;
-	pool->tickets[args->target].awaited += options.keeps_ticket;
+	pool->tickets[args->group].awaited += options.keeps_ticket;
 	stream->handshake =
 	    xmalloc_check(tls_handshake_create_client(args->context, &options));
 	*ret_offered = ticket != NULL;
@@ -44,7 +44,7 @@ static void
 stop_awaiting(struct tls_stream *stream)
 {
 	if (stream->is_awaiting)
-		stream->pool->tickets[stream->target].awaited--;
+		stream->pool->tickets[stream->group].awaited--;
 	stream->is_awaiting = false;
 }
 
@@ -166,7 +166,7 @@ drop_handshake(struct tls_stream *stream)
 {
 	struct tls_ticket *ticket = tls_handshake_fetch_ticket(stream->handshake);
 	stop_awaiting(stream);
-	tls_pool_add_ticket(stream->pool, stream->target, ticket);
+	tls_pool_add_ticket(stream->pool, stream->group, ticket);
 	tls_handshake_destroy(stream->handshake);
 	stream->handshake = NULL;
 }

@@ -39,23 +39,25 @@ struct tls_stream {
 	struct buffer *output;           /* of the handshake, or sealed; unsent */
 	const char *reason;              /* TLS_STREAM_BAD: a constant */
 	uint32_t armed_index;            /* of tls_pool.h */
-	uint32_t target;
-	uint8_t end;   /* enum tls_stream_end */
-	uint8_t alert; /* TLS_STREAM_ALERT: enum tls_alert */
-	bool is_used;  /* has used ciphers, since the last sweep if they are its own */
-	bool is_ready; /* the handshake is over */
-	bool is_awaiting; /* counts in tls_pool_tickets.awaited */
-	bool dribbles;    /* sends the handshake one byte at a time */
-	bool has_rest;    /* the input came with the end of the handshake */
-	bool has_more;    /* receive may be called again without a new event */
-	bool has_read; /* receive has read bytes, perhaps the last ones before a FIN */
-	bool fin_is_due; /* our FIN follows the output */
+	uint32_t group;                  /* of tls_pool.h */
+	uint8_t alert;                   /* TLS_STREAM_ALERT: enum tls_alert */
+	uint8_t end : 4;                 /* enum tls_stream_end */
+	/* Has used ciphers, since the last sweep if they are its own. */
+	bool is_used : 1;
+	bool is_ready : 1;    /* the handshake is over */
+	bool is_awaiting : 1; /* counts in tls_pool_tickets.awaited */
+	bool dribbles : 1;    /* sends the handshake one byte at a time */
+	bool has_rest : 1;    /* the input came with the end of the handshake */
+	bool has_more : 1;    /* receive may be called again without a new event */
+	bool has_read : 1; /* receive has read bytes, perhaps the last ones before a FIN
+			    */
+	bool fin_is_due : 1; /* our FIN follows the output */
 };
 
 struct tls_stream_args {
 	struct tls_pool *pool;
 	struct tls_context *context;
-	uint32_t target; /* whose tickets it may use */
+	uint32_t group; /* of the pool, whose tickets it may use */
 	const char *name;
 	struct tls_identity *identity;
 	bool resumes; /* if a ticket is known */

@@ -94,9 +94,10 @@ shake(struct connection *connection, const char *joined)
 }
 
 static void
-open_stream(struct connection *connection, bool resumes)
+open_stream_of_group(struct connection *connection, bool resumes, uint32_t group)
 {
 	struct tls_stream_args args = {
+		.group = group,
 		.pool = &connection->pool,
 		.context = connection->client_context,
 		.name = "example.org",
@@ -108,6 +109,12 @@ open_stream(struct connection *connection, bool resumes)
 	connection->fd = fds[0];
 	connection->server.fd = fds[1];
 	connection->stream = tls_stream_create(&args, &connection->is_offered);
+}
+
+static void
+open_stream(struct connection *connection, bool resumes)
+{
+	open_stream_of_group(connection, resumes, 0);
 }
 
 static void
@@ -140,7 +147,7 @@ start(struct connection *connection, uint16_t max_version, bool has_tickets)
 	connection->client_context = tls_must_create(false, &client);
 	connection->server.ciphers = tls_ciphers_create();
 	must(connection->server.ciphers != NULL);
-	tls_pool_init(&connection->pool, &connection->counts, 1);
+	tls_pool_init(&connection->pool, &connection->counts, 2, TLS_POOL_TICKETS_MAX);
 	open_stream(connection, has_tickets);
 }
 
@@ -464,6 +471,24 @@ test_tickets_are_kept_and_each_is_used_once_but_the_last(void **state)
 }
 
 static void
+test_a_session_is_resumed_in_its_own_group_alone(void **state)
+{
+	struct connection connection;
+	(void)state;
+	start(&connection, 0, true);
+	shake(&connection, NULL);
+	server_sends(&connection, "x", 1);
+	assert_int_equal(receive(&connection), 1);
+	close_stream(&connection);
+	open_stream_of_group(&connection, true, 1);
+	assert_false(connection.is_offered);
+	close_stream(&connection);
+	open_stream_of_group(&connection, true, 0);
+	assert_true(connection.is_offered);
+	finish(&connection);
+}
+
+static void
 test_ciphers_are_destroyed_when_a_connection_is_quiet(void **state)
 {
 	struct connection connection;
@@ -523,6 +548,7 @@ main(void)
 		    test_data_that_comes_with_the_end_of_the_handshake_is_received),
 		cmocka_unit_test(
 		    test_tickets_are_kept_and_each_is_used_once_but_the_last),
+		cmocka_unit_test(test_a_session_is_resumed_in_its_own_group_alone),
 		cmocka_unit_test(test_ciphers_are_destroyed_when_a_connection_is_quiet),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
