@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: without sanitizer
 # run-checks: alone
 #
 # Are yodel's measurements correct? A server that pauses for a known time in every known

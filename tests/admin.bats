@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: long
 # Queries on the admin interface: stats, metrics, readiness, the current configuration.
 # shellcheck disable=SC2030,SC2031 # ADMIN is of one test
 

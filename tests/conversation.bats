@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: long
 # yodel --conversation: the client of a file, against an independent server
 # (lib/line_server.py), in every form of load, and with wrong answers.
 # shellcheck disable=SC2154,SC2030,SC2031 # run sets output and stderr; status is of one test

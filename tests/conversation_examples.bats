@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: long
 # run-checks: without sanitizer
 # Each example conversation (client/conversations/) with the server it was written for, with
 # servers that break the protocol in one place (lib/broken_server.py), and between yodel and

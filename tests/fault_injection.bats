@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: long
 # Faults on purpose: what the server injects, what it records, what yodel explains by that.
 
 # shellcheck disable=SC2030,SC2031,SC2154 # each test has its own PORT; run sets stderr

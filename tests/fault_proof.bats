@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: long
 # run-checks: without sanitizer
 # The proof of the faults: of each kind yodel finds, under load, each one that the server has
 # injected, and nothing else; in text, JSON and HTML. The clients announce fixed addresses, so

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: long
 # Injected faults: failing calls (lib/faults.c), a log that cannot be written, signals and
 # clock jumps. Nothing crashes, nothing leaks, the ledger balances.
 

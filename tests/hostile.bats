@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# run-checks: alone
+# run-checks: long
 # A server under attack: during each attack, correct clients are served and verified (the
 # output shows the 99th percentile of their response time, without and with the attack), and
 # after it descriptors and memory are as before and the ledger balances.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: long
 # A run of yodel while it goes on: the page in a real browser, metrics in a real Prometheus,
 # events, lines of JSON.
 # shellcheck disable=SC2154 # run sets stderr

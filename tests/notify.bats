@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: long
 # The exact notifications to the service manager, and the sockets that it passes.
 
 # shellcheck disable=SC2030,SC2031 # each test has its own PORT

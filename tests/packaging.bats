@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: without sanitizer
 # The files that are installed beside the programs, checked with the tools that read them.
 # packaging/acceptance tests the packages.
 

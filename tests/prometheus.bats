@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: without sanitizer
 # A Prometheus with the shipped rules scrapes a yodeld; the metrics that the rules and the
 # dashboard query exist.
 

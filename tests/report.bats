@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# run-checks: alone
+# run-checks: long
 #
 # Reports of yodel: text, JSON, histograms, pages, merged and compared results.
 # shellcheck disable=SC2154 # run sets stderr

@@ -1,5 +1,4 @@
 #!/usr/bin/env bats
-# run-checks: alone
 # One load from several machines under GNU parallel: each host is a set of network and UTS
 # namespaces, which disappear with the process that holds them.
 # shellcheck disable=SC2030,SC2031,SC2154 # each test its own PATH; run sets stderr

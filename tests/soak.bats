@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
+# run-checks: long
 # soak.bats - runs the short form of tests/soak; make soak runs the long one.
-# run-checks: alone
 
 load lib/helpers
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: long
 # Changes that no connected peer may notice: reloads, scaling, hung and crashing workers. Each
 # test changes yodeld under load and counts.
 

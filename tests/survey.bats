@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: long
 # run-checks: without sanitizer
 # yodel survey, against paths whose behaviour is known (tests/pathlab). Each path is asked about
 # what it does, and the answers must agree with the truth (tests/lib/survey_truth.py). Four surveys

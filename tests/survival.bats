@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: long
 # Established connections survive the death of their worker. Each test kills processes of yodeld
 # while yodel verifies every byte without reconnecting, or while clients hold connections.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: long
 # Another program takes over while clients use the server: a working program, without a
 # lost message; after a broken one the previous program continues.
 

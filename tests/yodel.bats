@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# run-checks: long
 # yodel: its command line, the kinds of load, start and end of a run.
 
 load lib/helpers
