@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import ssl
@@ -156,39 +157,139 @@ def peer_costs(folder, rounds, seconds):
         plain.stop()
 
 
-def yodel_cost(folder, port, connections, seconds):
-    """CPU of a run in ns for each verified message."""
+# what, connections, bytes, messages in flight
+CLIENT_CASES = [
+    ("1 connection", 1, 64, 1),
+    ("50 connections", 50, 64, 1),
+    ("1,000 connections", 1000, 64, 1),
+    ("pipeline of 16, 50 connections", 50, 64, 16),
+    ("16 KiB, 50 connections", 50, 16384, 1),
+]
+
+
+def yodel(folder, port, connections, *options):
+    """A command that verifies the certificate, pinned like its server."""
+    return ["taskset", "-c", str(bench.CORE), str(bench.BUILD / "yodel"), "-q", "-w", "1",
+            "-c", str(connections), "--tls", "--tls-ca", f"{folder}/pem",
+            *map(str, options), f"localhost:{port}"]
+
+
+def yodel_cost(folder, port, connections, seconds, *options):
+    """CPU of a run in ns for each verified message, from the end of the handshakes on."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
-        command = ["taskset", "-c", bench.CORE, bench.BUILD / "yodel", "-q", "-w", 1, "-c",
-                   connections, "-d", f"{int(seconds * 1000)}ms", "--size", 64, "--expect",
-                   "echo", "--tls", "--tls-ca", f"{folder}/pem", "--json", file.name,
-                   f"localhost:{port}"]
-        subprocess.run(list(map(str, command)), check=True)
+        subprocess.run(yodel(folder, port, connections, "-d", f"{int(seconds * 1000)}ms",
+                             "--json", file.name, *options), check=True)
         result = json.loads(pathlib.Path(file.name).read_text())
     cpu = result["host"]["cpu_user_s"] + result["host"]["cpu_sys_s"]
     return cpu * 1e9 / result["messages"]["verified"]
 
 
+def pairs_row(what, bar, pairs):
+    """pairs: (yodel's cost, that of the other) of runs that followed each other."""
+    ratios = sorted(a / b for a, b in pairs)
+    return {"what": what, "bar": bar, "value": statistics.median(ratios),
+            "low": ratios[len(ratios) // 4], "high": ratios[-1 - len(ratios) // 4],
+            "yodel_ns": statistics.median(a for a, _ in pairs),
+            "other_ns": statistics.median(b for _, b in pairs)}
+
+
 def client_costs(folder, rounds, seconds):
-    """The whole run of yodel counts, with its handshakes."""
+    """The raw client sends the same messages, as many at once, and verifies nothing."""
     server = start_raw_tls(folder)
     try:
-        for connections in 1, 50, 1000:
-            reference = load(server, connections, 64)
+        for what, connections, size, depth in CLIENT_CASES:
+            reference = load(server, connections, size, options=["-n", depth])
             pairs = []
             for _ in range(rounds):
                 raw = reference.run(seconds)["client_us"] * 1e3
-                pairs.append((yodel_cost(folder, server.port, connections, seconds), raw))
+                pairs.append((yodel_cost(folder, server.port, connections, seconds, "--size",
+                                         size, "-p", depth, "--expect", "echo"), raw))
             reference.stop()
-            ratios = sorted(a / b for a, b in pairs)
-            yield {"what": f"CPU per message over TLS: yodel, which verifies / raw client, "
-                           f"{connections:,} connections", "bar": 1.15,
-                   "value": statistics.median(ratios),
-                   "low": ratios[len(ratios) // 4], "high": ratios[-1 - len(ratios) // 4],
-                   "yodel_ns": statistics.median(a for a, _ in pairs),
-                   "raw_ns": statistics.median(b for _, b in pairs)}
+            yield pairs_row("CPU per message over TLS: yodel, which verifies / raw client, "
+                            + what, 1.15, pairs)
     finally:
         server.stop()
+
+
+def nginx_http(folder, port):
+    conf = pathlib.Path(folder, "nginx_http.conf")
+    conf.write_text(f"""daemon off; worker_processes 1; user root; pid {folder}/pid;
+error_log stderr; events {{ worker_connections 1024; }}
+http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {folder}/pem;
+    ssl_certificate_key {folder}/key; ssl_protocols TLSv1.3;
+    location / {{ return 200 $uri; }} }} }}
+""")
+    return bench.Server("nginx", ["nginx", "-p", folder, "-e", "stderr", "-c", conf], port)
+
+
+HTTP_TALK = bench.TESTS.parent / "client/conversations/http.talk"  # asks for paths
+
+
+def peer_cost(command, pattern):
+    """CPU in ns for each request of another client, with its 50 handshakes."""
+    client = subprocess.Popen(["taskset", "-c", str(bench.CORE), *map(str, command)],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    text = client.stdout.read()
+    _, status, usage = os.wait4(client.pid, 0)
+    client.returncode = os.waitstatus_to_exitcode(status)
+    found = re.search(pattern, text)
+    assert client.returncode == 0 and found, text
+    return (usage.ru_utime + usage.ru_stime) * 1e9 / int(found[1])
+
+
+def http_costs(folder, rounds, seconds):
+    """Clients that ask nginx for a short text; one that is not installed is left out."""
+    whole = max(1, round(seconds))
+    port = free_port()
+    url = f"https://localhost:{port}/0/12345"
+    others = {
+        "wrk": (["wrk", "-t", 1, "-c", 50, "-d", f"{whole}s", url], r"(\d+) requests in"),
+        "h2load": (["h2load", "--h1", "-t", 1, "-c", 50, "-D", whole, url],
+                   r"(\d+) done"),
+    }
+    others = {name: row for name, row in others.items() if shutil.which(name)}
+    if not others or shutil.which("nginx") is None:
+        return
+    server = nginx_http(folder, port)
+    try:
+        for name, (command, pattern) in others.items():
+            pairs = [(yodel_cost(folder, port, 50, seconds, "--conversation",
+                                 HTTP_TALK),
+                      peer_cost(command, pattern)) for _ in range(rounds)]
+            yield pairs_row(f"CPU per request over https: yodel, which verifies / {name}, "
+                            "50 connections", 0.70, pairs)
+    finally:
+        server.stop()
+
+
+def client_memory_of(folder, port, connections):
+    """Memory of the load process with that many connections, nearly all of them idle."""
+    client = subprocess.Popen(yodel(folder, port, connections, "--size", 64, "--interval", "10m",
+                                    "-d", "10m", "--expect", "echo"))
+    try:
+        def is_connected():
+            processes = bench.family(client.pid)
+            return len(os.listdir(f"/proc/{processes[-1]}/fd")) >= connections
+        bench.wait_for("idle connections of yodel", is_connected, 300)
+        bench.time.sleep(6)  # cipher contexts and the free heap go after a while
+        return max(bench.dirty_memory(pid) for pid in bench.family(client.pid))
+    finally:
+        client.terminate()
+        client.wait()
+
+
+def client_memory(folder):
+    server = start_raw_tls(folder, core=None)
+    try:
+        # The least has as many handshakes at the same time, after which some heap stays.
+        few, many = (client_memory_of(folder, server.port, n) for n in (IDLE // 5, IDLE))
+    finally:
+        server.stop()
+    yield {"what": f"user memory of yodel per TLS connection, {IDLE:,} idle connections, "
+                   "bytes", "bar": 600, "value": (many - few) / (IDLE - IDLE // 5)}
 
 
 def memory(folder):
@@ -246,5 +347,7 @@ def measure(rounds, seconds):
         yield from server_costs(folder, rounds, seconds)
         yield from peer_costs(folder, rounds, seconds)
         yield from client_costs(folder, max(3, rounds // 3), max(1, seconds * 3))
+        yield from http_costs(folder, max(3, rounds // 3), max(1, seconds * 3))
         yield from memory(folder)
         yield from stalled_handshakes(folder)
+        yield from client_memory(folder)
