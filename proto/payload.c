@@ -9,6 +9,7 @@
 
 #define BLOCK_WORDS 4
 #define BLOCK_BYTES (8 * BLOCK_WORDS)
+#define GROUP_BLOCKS 4
 #define INLINE static inline __attribute__((always_inline))
 
 /* Words that one instruction works on, where the processor can. */
@@ -77,22 +78,48 @@ fill_blocks(const struct stream *from, uint64_t index, uint8_t *out, size_t bloc
 	}
 }
 
-/* The number of blocks before the first one that differs. */
+/* Compares words with data; the differences are added to *wrong. */
+INLINE void
+compare_block(
+    const struct stream *stream, block *counters, const uint8_t *data, block *wrong)
+{
+	block words, found;
+	make_words(stream, counters, &words);
+	memcpy(&found, data, BLOCK_BYTES);
+	*wrong |= found ^ words;
+	*counters += BLOCK_WORDS * GOLDEN;
+}
+
+INLINE bool
+is_zero(const block *words)
+{
+	return ((*words)[0] | (*words)[1] | (*words)[2] | (*words)[3]) == 0;
+}
+
+/* The number of blocks before the first one that differs. To look at the outcome of a
+ * comparison costs as much as the comparison: it is done for groups, at first. */
 INLINE size_t
 same_blocks(
     const struct stream *stream, uint64_t index, const uint8_t *data, size_t blocks)
 {
-	block counters, words, found;
+	block counters, next, wrong = { 0 };
+	size_t n = 0;
 	set_counters(stream, index, &counters);
-	for (size_t n = 0; n < blocks; n++, data += BLOCK_BYTES) {
-		make_words(stream, &counters, &words);
-		memcpy(&found, data, BLOCK_BYTES);
-		found ^= words;
-		if ((found[0] | found[1] | found[2] | found[3]) != 0)
-			return n;
-		counters += BLOCK_WORDS * GOLDEN;
+	for (; blocks - n >= GROUP_BLOCKS; n += GROUP_BLOCKS, counters = next) {
+		next = counters;
+		for (size_t i = 0; i < GROUP_BLOCKS; i++)
+			compare_block(
+			    stream, &next, data + (n + i) * BLOCK_BYTES, &wrong);
+		if (!is_zero(&wrong))
+			break;
 	}
-	return blocks;
+	wrong ^= wrong;
+	for (; n < blocks; n++) {
+		compare_block(stream, &counters, data + n * BLOCK_BYTES, &wrong);
+		if (!is_zero(&wrong))
+			break;
+	}
+	return n;
 }
 
 /* These functions as compiled for one kind of processor. */
