@@ -350,9 +350,12 @@ probe_burst(struct survey *survey)
 			    "burst found no limit (to ask: --only rate)");
 		return;
 	}
-	survey_conclude(result, SURVEY_burst, "limit", SURVEY_BOUNDED,
-	    "%u of %u at once; the others were not accepted within 0.6 s", accepted,
-	    tried);
+	/* A SYN that is lost looks like one that is refused. */
+	bool may_be_loss = accepted * 10 >= tried * 8;
+	survey_conclude(result, SURVEY_burst, "limit",
+	    may_be_loss ? SURVEY_LIKELY : SURVEY_BOUNDED,
+	    "%u of %u at once; the others were not accepted within 0.6 s%s", accepted,
+	    tried, may_be_loss ? ", or lost" : "");
 	survey_mark(result, SURVEY_burst,
 	    "Clients that start together wait a second or more for their connection. Usual setting: nftables \"limit rate\", a SYN limit, a short listen backlog");
 }
