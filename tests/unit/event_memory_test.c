@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -23,6 +24,17 @@ on_event(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd, (void)what;
 	++*(int *)argument;
+}
+
+/* A sanitizer has an allocator of its own, which mallinfo2(3) does not know. */
+static bool
+heap_is_counted(void)
+{
+	size_t before = mallinfo2().uordblks;
+	void *volatile block = malloc(100);
+	bool is_counted = mallinfo2().uordblks > before;
+	free(block);
+	return is_counted;
 }
 
 static void
@@ -52,7 +64,7 @@ test_the_heap_does_not_grow_until_the_blocks_are_used_up(void **state)
 	assert_int_equal(mallinfo2().uordblks, before);
 	for (int i = BLOCKS / 2; i < DESCRIPTORS - 1; i++)
 		assert_int_equal(event_add(events[i], NULL), 0);
-	assert_true(mallinfo2().uordblks > before);
+	assert_int_equal(mallinfo2().uordblks > before, heap_is_counted());
 	assert_int_equal(event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK), 0);
 	assert_int_equal(count > 0, 1);
 	for (int i = 0; i < DESCRIPTORS; i++) {
