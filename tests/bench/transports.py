@@ -16,9 +16,14 @@ LOADS = [
 ]
 
 
-def start_yodeld(listener):
+# Without what raw epoll does not have: a filter of system calls, in which each send is
+# checked, and descriptors that are shared with another process (the keeper).
+BARE = ["--set", "security.seccomp=off", "--set", "survive_crashes=false"]
+
+
+def start_yodeld(listener, *options):
     command = [bench.BUILD / "yodeld", "-w", 1, "--listen", f"{listener}=echo"]
-    command += ["--set", "admin.socket="]
+    command += ["--set", "admin.socket=", *options]
     pattern = r"listening on [^ ]*:(\d+) "
     if listener.startswith("unix:"):
         pattern = r"listening on .*, (1) socket"  # there is no port
@@ -53,12 +58,19 @@ def beside_raw(folder, rounds, seconds):
         try:
             started.append(bench.Server("raw", [bench.BUILD / "bench/raw_epoll", raw], r"^(\d+)$"))
             started.append(start_yodeld(listener))
-            targets = [raw, listener]
+            bare = listener if target else listener + "-bare"
+            started.append(start_yodeld(bare, *BARE))
+            targets = [raw, listener, bare]
             if target:
                 targets = [target.format(port=server.port) for server in started]
-            servers = dict(zip(("raw epoll", "yodeld"), zip(started, targets)))
+            pairs = list(zip(started, targets))
+            servers = {"raw epoll": pairs[0], "yodeld": pairs[1]}
             for load in LOADS:
                 yield compare(servers, f"{what}: yodeld / raw epoll", bar, load, rounds, seconds)
+            servers = {"raw epoll": pairs[0], "yodeld": pairs[2]}
+            yield compare(
+                servers, f"{what}: yodeld without seccomp and survive_crashes / raw epoll", bar,
+                LOADS[1], rounds, seconds)
         finally:
             for server in started:
                 server.stop()
