@@ -210,8 +210,8 @@ bench: all $(BENCHES) ## compare with minimal reference programs and other serve
 	@tests/bench/run $(if $(QUICK),--quick)
 
 .PHONY: bench-million
-bench-million: all $(BENCHES) ## measure a million concurrent connections (CONNECTIONS=100000: fewer, TLS=1)
-	@tests/bench/million $(if $(TLS),--tls) $(CONNECTIONS)
+bench-million: all $(BENCHES) ## measure a million concurrent connections (CONNECTIONS=100000: fewer, TLS=1, SERVE=1)
+	@tests/bench/million $(if $(TLS),--tls) $(if $(SERVE),--serve) $(CONNECTIONS)
 
 .PHONY: bench-transfers
 bench-transfers: all ## measure a reload that transfers 100,000 connections (CONNECTIONS=20000: fewer)
