@@ -184,25 +184,42 @@ listener_set_revive(const struct listener_set *set, const struct config *config)
 	return total > 0;
 }
 
+uint64_t
+listener_set_share_overflows(uint64_t *drops, size_t count, uint64_t available)
+{
+	uint64_t total = 0, before = 0, given = 0;
+	for (size_t i = 0; i < count; i++)
+		total += drops[i];
+	if (total <= available)
+		return total;
+	/* Rounded sums: what all get together is what there is. */
+	for (size_t i = 0; i < count; i++) {
+		before += drops[i];
+		uint64_t until = (uint64_t)((unsigned __int128)available * before /
+		    (total > 0 ? total : 1));
+		drops[i] = until - given;
+		given = until;
+	}
+	return given;
+}
+
 void
 listener_set_count_overflows(struct listener_set *set)
 {
-	uint64_t found = 0;
-	uint64_t drops[CONFIG_LISTENERS_MAX + 1];
+	uint64_t shares[CONFIG_LISTENERS_MAX + 1];
 	size_t count = 0, i = 0;
 	/* First the drops: what they stem from is then among the overflows. */
 	for (struct listener *e = set->first; e != NULL && count < CONFIG_LISTENERS_MAX;
-	     e = e->next)
-		drops[count++] = listener_drops(e) - e->overflows.counted_drops;
+	     e = e->next) {
+		shares[count] = listener_drops(e) - e->overflows.counted_drops;
+		e->overflows.counted_drops += shares[count++];
+	}
 	uint64_t now = socket_info_read_overflows();
 	uint64_t fresh = now - set->counted_overflows;
 	uint64_t available = fresh + set->carried_overflows;
-	for (struct listener *e = set->first; i < count; e = e->next, i++) {
-		uint64_t own = drops[i] < available ? drops[i] : available;
-		e->overflows.counted_drops += drops[i];
-		e->overflows.count += own;
-		found += own;
-	}
+	uint64_t found = listener_set_share_overflows(shares, count, available);
+	for (struct listener *e = set->first; i < count; e = e->next, i++)
+		e->overflows.count += shares[i];
 	set->counted_overflows = now;
 	set->carried_overflows = found < available ? available - found : 0;
 	if (set->carried_overflows > fresh)

@@ -41,9 +41,15 @@ bool listener_set_revive(const struct listener_set *set, const struct config *co
 /* Adds to listener->overflows the drops since the last call that can be overflows. The
  * kernel counts overflows for the namespace, and drops for each socket, among them
  * handshakes that clients have aborted: of the drops of an interval at most as many
- * count as there were overflows in it. So without an overflow none counts; the number
- * may be too large when another socket overflows in the same interval. */
+ * count as there were overflows in it. So without an overflow none counts, and none
+ * counts twice; when clients abort handshakes with one listener in the interval in
+ * which another one, or another program's socket, overflows, it may count at the wrong
+ * one. */
 void listener_set_count_overflows(struct listener_set *set);
+/* Makes each of the drops the share that are overflows, if there were `available` of
+ * them: in proportion, in sum no more. Returns the sum. */
+uint64_t listener_set_share_overflows(
+    uint64_t *drops, size_t count, uint64_t available);
 /* All drops until now are none of them. */
 void listener_set_start_overflows(struct listener_set *set);
 
