@@ -14,6 +14,7 @@
 #include "conf/config.h"
 #include "conf/working_directory.h"
 #include "master/listeners/certificates.h"
+#include "master/listeners/listener.h"
 #include "master/master_run.h"
 #include "master/upgrade/dry_run.h"
 #include "master/upgrade/program_path.h"
@@ -100,6 +101,21 @@ print(char *text)
 	return rc;
 }
 
+/* What the configuration alone does not tell. Returns the exit status. */
+static int
+check_listeners(const struct config *config)
+{
+	char error[CONFIG_ERROR_MAX];
+	for (size_t i = 0; i < config->listener_count; i++) {
+		certificates_warn_of_public_keys(&config->listeners[i]);
+		if (listener_check(&config->listeners[i], error) < 0) {
+			log_errorx("[config_invalid reason] %s", error);
+			return EX_OSERR; /* as the start */
+		}
+	}
+	return EX_OK;
+}
+
 static int
 check(const struct config_sources *sources)
 {
@@ -108,9 +124,12 @@ check(const struct config_sources *sources)
 	if (status != EX_OK)
 		return status;
 	int state_fd = dry_run_state_fd();
-	for (size_t i = 0; i < config.listener_count && state_fd < 0; i++)
-		certificates_warn_of_public_keys(&config.listeners[i]);
+	/* The listeners of a running server are open. */
+	if (state_fd < 0)
+		status = check_listeners(&config);
 	config_finish(&config);
+	if (status != EX_OK)
+		return status;
 	char *text;
 	if (asprintf(&text, "%s: the configuration is good",
 		sources->file != NULL ? sources->file : "built-in default") < 0)

@@ -138,6 +138,29 @@ unix_socket_set_access(const char *path, const struct unix_socket_access *access
 	    : fail("change the mode of", path, error, error_size);
 }
 
+static int
+fail_folder(const char *path, char *error, size_t error_size)
+{
+	snprintf(error, error_size,
+	    "%s: no such directory; create it or choose another path", path);
+	return -1;
+}
+
+int
+unix_socket_check_folder(const struct address *address, char *error, size_t error_size)
+{
+	const char *path = address_unix_path(address);
+	const char *slash = path == NULL ? NULL : strrchr(path, '/');
+	char folder[sizeof(struct sockaddr_un)];
+	struct stat st;
+	if (slash == NULL || slash == path)
+		return 0;
+	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
+	return stat(folder, &st) < 0 && errno == ENOENT
+	    ? fail_folder(path, error, error_size)
+	    : 0;
+}
+
 /* Binds fd, which stays the caller's. 0, or -1 with the error. */
 static int
 bind_and_listen(int fd, const struct sockaddr_un *address,
@@ -149,11 +172,8 @@ bind_and_listen(int fd, const struct sockaddr_un *address,
 	mode_t before = umask(0777);
 	int rc = bind(fd, (const struct sockaddr *)address, sizeof(*address));
 	umask(before);
-	if (rc < 0 && errno == ENOENT) {
-		snprintf(error, error_size,
-		    "%s: no such directory; create it or choose another path", path);
-		return -1;
-	}
+	if (rc < 0 && errno == ENOENT)
+		return fail_folder(path, error, error_size);
 	if (rc < 0)
 		return fail("bind", path, error, error_size);
 	if (listen(fd, backlog) < 0)

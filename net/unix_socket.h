@@ -39,6 +39,11 @@ int unix_socket_listen(const struct address *address,
     const struct unix_socket_access *access, int backlog, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 
+/* Whether the folder of a Unix address exists. 0, or -1 with the line that
+ * unix_socket_listen() would give. */
+int unix_socket_check_folder(const struct address *address, char *error,
+    size_t error_size) __attribute__((warn_unused_result));
+
 /* Changes the access of an existing file. 0, or -1 with one line in the error. */
 int unix_socket_set_access(const char *path, const struct unix_socket_access *access,
     char *error, size_t error_size) __attribute__((warn_unused_result));

@@ -102,6 +102,16 @@ speak()
 	[ "$(speak "$SOCKET" x)" = "answered 1, ended 0" ]
 }
 
+@test "the folder of a Unix socket that is missing is refused by start and check" {
+	local option
+	for option in --check --verbose; do
+		run -71 "$YODELD" $option -l "unix:$PWD/none/socket=echo" --set admin.socket=
+		[[ $output = *"$PWD/none/socket: no such directory; create it or choose another path" ]]
+	done
+	mkdir none
+	"$YODELD" --check -l "unix:$PWD/none/socket=echo" -l "unix:@none=echo"
+}
+
 @test "a stale file is replaced, that of a living process is not" {
 	start_unix '"reply": "echo"'
 	run ! "$YODELD" -l "unix:$SOCKET" --set admin.socket=

@@ -57,6 +57,9 @@ congestion_in_use()
 @test "an unknown congestion control ends the start with 71 and fails a reload" {
 	run -71 "$YODELD" -l 127.0.0.1:0=echo --set 'listeners[0].congestion=valley'
 	[[ $output = *"cannot set congestion control valley of 127.0.0.1:0: No such file or directory; expected one of net.ipv4.tcp_available_congestion_control" ]]
+	run -71 "$YODELD" --check -l 127.0.0.1:0=echo --set 'listeners[0].congestion=valley'
+	[ "${#lines[@]}" = 1 ]
+	[[ $output = *"cannot set congestion control valley of 127.0.0.1:0: "*tcp_available_congestion_control ]]
 	start_yodeld_with '"reply": "echo"'
 	sed -i 's/"reply"/"congestion": "valley", &/' listener.json
 	kill -HUP "$YODELD_PID"

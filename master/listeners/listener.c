@@ -209,6 +209,14 @@ listener_check_options(const struct listener_config *config, char *error)
 	    config->address.storage.ss_family, &options, &where);
 }
 
+int
+listener_check(const struct listener_config *config, char *error)
+{
+	return listener_check_options(config, error) < 0
+	    ? -1
+	    : unix_socket_check_folder(&config->address, error, CONFIG_ERROR_MAX);
+}
+
 static void
 apply_unix_options(
     const struct listener *listener, const struct listener_config *config)

@@ -67,6 +67,9 @@ int listener_add_sockets(struct listener *listener,
  * error[CONFIG_ERROR_MAX]. */
 int listener_check_options(const struct listener_config *config, char *error)
     __attribute__((warn_unused_result));
+/* The same, and whether the folder of a Unix socket exists. */
+int listener_check(const struct listener_config *config, char *error)
+    __attribute__((warn_unused_result));
 /* Sets backlog, nodelay and congestion of all sockets. */
 void listener_apply_options(
     const struct listener *listener, const struct listener_config *config);
