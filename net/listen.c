@@ -279,9 +279,10 @@ map_to_ipv6(const struct address *address, struct address *ret)
 	memcpy(&ret->in6.sin6_addr.s6_addr[12], &address->in.sin_addr, 4);
 }
 
-/* A listening TCP socket that shares its address with others. */
+/* A listening TCP socket that shares its address with others. drops_new: it gets no
+ * connection where the user may attach a filter. */
 static int
-open_member(const struct address *address, int v6only, int backlog)
+open_member(const struct address *address, int v6only, int backlog, bool drops_new)
 {
 	int family = address->storage.ss_family;
 	int fd =
@@ -292,6 +293,7 @@ open_member(const struct address *address, int v6only, int backlog)
 		set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, v6only) == 0) &&
 	    bind(fd, (const struct sockaddr *)&address->storage, address->length) ==
 		0 &&
+	    (!drops_new || listen_block_new(fd) == 0 || errno == EPERM) &&
 	    listen(fd, backlog) == 0)
 		return fd;
 	int saved = errno;
@@ -306,13 +308,13 @@ listen_open_stand_in(const struct address *address)
 {
 	struct address mapped;
 	map_to_ipv6(address, &mapped);
-	return open_member(&mapped, 0, SOMAXCONN);
+	return open_member(&mapped, 0, SOMAXCONN, false);
 }
 
 int
 listen_open_member(const struct address *address)
 {
-	return open_member(address, 1, 1);
+	return open_member(address, 1, 1, true);
 }
 
 /* A socket filter sees the segment from its TCP header on: byte 13 holds the flags (RFC

@@ -93,7 +93,8 @@ int listen_open_stand_in(const struct address *address)
 
 /* A listening TCP socket in the group of sockets bound to `address`. The group of MPTCP
  * sockets takes a program through it alone (SO_ATTACH_REUSEPORT_CBPF), and keeps the
- * program when it is closed. It is the last of the group. -1 with errno. */
+ * program when it is closed. It is the last of the group, and drops the SYNs that reach
+ * it: the client retransmits. -1 with errno. */
 int listen_open_member(const struct address *address)
     __attribute__((warn_unused_result));
 
