@@ -10,6 +10,7 @@
 #define ADDRESS_WIDTH 24
 #define WORKER_COLUMNS " %7s %-11s %4s %8s %8s %11s %13s %6s\n" /* 80 in all */
 #define REPLY_MAX 48
+#define LINE_WIDTH 80
 
 /* Draining workers are surplus and not counted. */
 static void
@@ -39,6 +40,27 @@ ctl_show_address_width(const json_t *listeners)
 	return (int)width;
 }
 
+/* Unix sockets and MPTCP are evident from the address. */
+static void
+show_addresses(FILE *out, const json_t *listeners)
+{
+	size_t i, column = (size_t)fprintf(out, "listening on");
+	json_t *listener;
+	json_array_foreach((json_t *)listeners, i, listener)
+	{
+		const char *address = ctl_json_text(listener, "address");
+		bool has_tls = json_is_object(json_object_get(listener, "tls"));
+		bool is_last = i + 1 == json_array_size(listeners);
+		size_t length = strlen(address) + (has_tls ? 6 : 0) + !is_last;
+		if (i > 0 && column + 1 + length > LINE_WIDTH)
+			column = (size_t)fprintf(out, "\n ") - 1;
+		fprintf(out, " %s%s%s", address, has_tls ? " (tls)" : "",
+		    is_last ? "" : ",");
+		column += 1 + length;
+	}
+	fputc('\n', out);
+}
+
 void
 ctl_show_status(FILE *out, const json_t *stats)
 {
@@ -55,6 +77,7 @@ ctl_show_status(FILE *out, const json_t *stats)
 	    units_show_count(ctl_json_number(totals, "connections_open"), text));
 	fprintf(out, ", %s messages so far\n",
 	    units_show_count(ctl_json_number(totals, "messages_received"), text));
+	show_addresses(out, json_object_get(stats, "listeners"));
 	if (ctl_json_number(change, "number") > 0)
 		fprintf(out, "last change%s: %s\n",
 		    json_is_true(json_object_get(change, "ok")) ? "" : " FAILED",

@@ -93,6 +93,9 @@ ctl_to_full() # COMMAND...
 	"$YODEL" -q -c 1234 "127.0.0.1:$PORT"
 	run ctl status
 	[[ $output = *"(pid $YODELD_PID): running, generation 1"*'2 of 2 workers serve'* ]]
+	[[ $output = *$'\nlistening on 127.0.0.1:'"$PORT"* ]]
+	ctl --json status | python3 -c 'import json, sys
+assert [(l["transport"], l["tls"]) for l in json.load(sys.stdin)["listeners"]] == [("tcp", None)]'
 	run ctl stats
 	[[ $output = *'connections_accepted'*' 1,234'*'messages_received'*' 3,702'*"127.0.0.1:$PORT"* ]]
 	run ctl workers

@@ -82,6 +82,14 @@ make_workers(const struct master *master, const struct snapshot *snapshot)
 	return array;
 }
 
+static const char *
+transport_of(const struct listener_config *config)
+{
+	if (address_is_unix(&config->address))
+		return "unix";
+	return config->address.is_mptcp ? "mptcp" : "tcp";
+}
+
 /* null without TLS. */
 static json_t *
 make_tls(const struct listener_config *config)
@@ -152,6 +160,7 @@ make_listener(const struct listener_config *config,
 	    "queue_limit", (json_int_t)limit, "queue_overflows",
 	    (json_int_t)queues->overflows, "queue_drops", (json_int_t)queues->drops,
 	    "sockets", sockets);
+	json_record_put(&object, "transport", json_string(transport_of(config)));
 	json_record_put(&object, "tls", make_tls(config));
 	json_record_put(&object, "socket_options", make_options(config, queues));
 	add_counters(&object, &counts->totals, counts->open, true);
