@@ -9,9 +9,11 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/printable.h"
 #include "lib/resources.h"
 #include "net/tls/tls_context.h"
+#include "net/tls/tls_tickets.h"
 #include "conf/conversation_reply.h"
 #include "conf/listener_faults.h"
 #include "conf/listener_kind.h"
@@ -330,19 +332,19 @@ config_has_tls(const struct config *config)
 	return has_tls;
 }
 
-void
-config_share_ticket_keys(struct config *config, uint8_t *keys, bool *has_keys)
+int
+config_share_tickets(struct config *config, struct tls_tickets *tickets, char *error)
 {
+	config->tickets = tickets;
+	if (config_has_tls(config) && tickets->since_ns == 0 &&
+	    tls_tickets_start(tickets, clock_now_ns()) < 0)
+		return fail(error, "tls", "cannot make random keys for tickets");
 	for (size_t i = 0; i < config->listener_count; i++) {
 		struct tls_context *context = config->listeners[i].tls.context;
-		if (context == NULL)
-			continue;
-		if (*has_keys)
-			tls_context_set_ticket_keys(context, keys);
-		else
-			tls_context_get_ticket_keys(context, keys);
-		*has_keys = true;
+		if (context != NULL)
+			tls_context_set_tickets(context, tickets);
 	}
+	return 0;
 }
 
 /* After the parts of the listeners that faults depend on. */

@@ -39,6 +39,7 @@ extern const char *const event_method_names[], *const seccomp_names[];
 extern const char *const balance_names[], *const proxy_protocol_names[];
 
 struct tls_context;
+struct tls_tickets;
 
 /* Whether a client has to show a certificate. */
 enum client_verify {
@@ -65,6 +66,7 @@ struct tls_listener_config {
 	char **alpn;            /* protocols, the preferred one first */
 	size_t alpn_count;
 	bool tickets;
+	uint32_t expiry_warning_days; /* before a certificate expires; 0: then only */
 	struct tls_name_config *sni;
 	size_t sni_count;
 	struct tls_context *context; /* of the files; NULL: no TLS */
@@ -162,6 +164,8 @@ struct config {
 		char *group;   /* of the socket; NULL: the process's own */
 		char *address; /* NULL: none */
 	} admin;
+	struct tls_tickets *tickets; /* of its listeners with TLS, owned by the master;
+					NULL: not yet given */
 	struct settings_origins origins;
 };
 
@@ -196,9 +200,11 @@ void config_finish(struct config *config);
 bool config_has_witness(const struct config *config);
 /* True if a listener speaks TLS. */
 bool config_has_tls(const struct config *config);
-/* Gives all listeners with TLS the same keys for tickets, TLS_TICKET_KEYS bytes: those,
- * or new ones if *has_keys is false and there is such a listener. */
-void config_share_ticket_keys(struct config *config, uint8_t *keys, bool *has_keys);
+/* Gives all listeners with TLS the same keys for tickets, which outlive the
+ * configuration and are made now if they are the first. 0, or -1 with one line in
+ * error[CONFIG_ERROR_MAX]. */
+int config_share_tickets(struct config *config, struct tls_tickets *tickets,
+    char *error) __attribute__((warn_unused_result));
 
 /* Sets destination, level and format of the log. 0, or -1 with one line in
  * error[CONFIG_ERROR_MAX] and the log unchanged. */

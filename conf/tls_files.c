@@ -182,7 +182,8 @@ is_meant(const struct tls_listener_config *tls)
 {
 	return tls->key != NULL || tls->client_ca != NULL || tls->ciphers != NULL ||
 	    tls->groups != NULL || tls->alpn_count > 0 || tls->sni_count > 0 ||
-	    !tls->tickets || tls->client_verify != CLIENT_VERIFY_NONE ||
+	    !tls->tickets || tls->expiry_warning_days != 30 ||
+	    tls->client_verify != CLIENT_VERIFY_NONE ||
 	    tls->min_version != TLS_CHOICE_1_2 || tls->max_version != TLS_CHOICE_1_3;
 }
 

@@ -15,6 +15,7 @@
 #include "lib/log.h"
 #include "lib/system/process_title.h"
 #include "net/socket_info.h"
+#include "net/tls/tls_tickets.h"
 #include "proto/channel.h"
 #include "proto/transfer.h"
 #include "keeper/keeper_send.h"
@@ -281,6 +282,9 @@ keeper_run(const struct worker_args *args, const struct crash_region *region)
 	read_names(args, &names);
 	/* Its worker may be given connections with TLS by another configuration. */
 	sandbox_hide_memory();
+	/* It shakes no hands, and would keep them for as long as it lives. */
+	if (args->config->tickets != NULL)
+		tls_tickets_wipe(args->config->tickets);
 	/* Without the master it can pass on nothing, whatever it waits for then. */
 	if (names.names == NULL || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
 	    crash_region_protect(region) < 0 ||

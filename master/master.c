@@ -244,8 +244,15 @@ start_events(struct master *master)
 static int
 start_fresh(struct master *master)
 {
-	if (open_log(&master->config.current) < 0 || prepare(master) < 0 ||
-	    begin(master) < 0 || start_events(master) < 0)
+	struct config_set *config = &master->config;
+	char error[CONFIG_ERROR_MAX];
+	if (open_log(&config->current) < 0)
+		return -1;
+	if (config_share_tickets(&config->current, &config->tickets, error) < 0) {
+		log_errorx("[start_failed reason] %s", error);
+		return -1;
+	}
+	if (prepare(master) < 0 || begin(master) < 0 || start_events(master) < 0)
 		return -1;
 	for (uint32_t i = 0; i < master->workers.slot_count; i++)
 		slot_start(&master->workers, i);
@@ -337,8 +344,6 @@ master_run(const struct config_sources *sources, char **argv)
 		master_finish(master);
 		return status;
 	}
-	config_share_ticket_keys(&master->config.current, master->config.ticket_keys,
-	    &master->config.has_ticket_keys);
 	int exit_status = EX_OSERR;
 	if ((is_takeover ? start_takeover(master) : start_fresh(master)) == 0) {
 		event_base_dispatch(master->base);

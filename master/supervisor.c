@@ -382,6 +382,7 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 	log_report_suppressed();
 	certificates_check(
 	    &master->config.current, &master->config.certificates_checked_s);
+	(void)tls_tickets_advance(&master->config.tickets, now_ns);
 	revive_listeners(&master->workers);
 	listener_set_count_overflows(&master->listeners);
 	history_sample(master, master->history);

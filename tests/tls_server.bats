@@ -223,9 +223,28 @@ assert tls["offered"] == tls["resumed"] >= tls["handshakes"] - 8 > 20, tls' "$1"
 	wait "$(<held.pid)"
 	grep -q two held.out
 	wait_until logged 'certificate: 127.0.0.1:[0-9]+: CN=localhost expires on .* UTC, in [45] days'
-	"$BATS_TEST_DIRNAME/lib/admin_client.py" ask "$PWD/admin_socket" GET /metrics |
-		grep -qE "^yodeld_tls_certificate_expiry_timestamp_seconds\{listener=\"127.0.0.1:$PORT\",name=\"\"\} [0-9]{10}\$"
+	expires_with() # CERTIFICATE
+	{
+		local end
+		end=$(date -d "$(openssl x509 -noout -enddate -in "$1" | cut -d= -f2)" +%s)
+		"$BATS_TEST_DIRNAME/lib/admin_client.py" ask "$PWD/admin_socket" GET /metrics |
+			grep -qxF "yodeld_tls_certificate_expiry_timestamp_seconds{listener=\"127.0.0.1:$PORT\",name=\"\"} $end"
+	}
+	expires_with short.pem
+	kill -USR2 "$YODELD_PID"
+	wait_until logged 'upgrade: generation 3 serves'
+	expires_with short.pem
+	warned_twice()
+	{
+		[ "$(grep -c 'CN=localhost expires on .*, in [45] days' yodeld.log)" = 2 ]
+	}
+	wait_until warned_twice
+	cp other.pem server.pem
+	cp other.key server.key
+	reload
+	expires_with other.pem
 	"$BUILD/yodelctl" -s admin_socket stats | grep -q "line, tls\$"
+	"$BUILD/yodelctl" -s admin_socket status | grep -qx "listening on 127.0.0.1:$PORT (tls)"
 }
 
 @test "a reload that finds the same paths tells other contents from the same ones" {

@@ -156,6 +156,7 @@ on_timeouts_timer(evutil_socket_t fd, short what, void *argument)
 		connection_pool_for_each(
 		    &worker->connections, check_connection, worker);
 	tls_state_drop_quiet(worker);
+	tls_state_advance_tickets(worker);
 	heap_trim_check(&worker->heap_trim, worker->timeouts.now_ms);
 	if (worker->timeouts.now_ms - worker->blocks_trimmed_ms >= HEAP_TRIM_QUIET_MS) {
 		worker->blocks_trimmed_ms = worker->timeouts.now_ms;

@@ -51,7 +51,7 @@ release(void *block)
 			allocations.blocks[i] = allocations.blocks[--allocations.count];
 			break;
 		}
-	free(block);
+	allocations.previous_free(block);
 }
 
 static void
@@ -87,7 +87,8 @@ load(const struct source *source)
 	begin();
 	if (setjmp(allocations.out) != 0) {
 		while (allocations.count > 0)
-			free(allocations.blocks[--allocations.count]);
+			allocations.previous_free(
+			    allocations.blocks[--allocations.count]);
 		end();
 		errno = ENOMEM;
 		return NULL;

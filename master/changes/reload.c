@@ -136,15 +136,10 @@ load_and_plan(struct reload *reload, char *error)
 	struct config_set *set = reload->workers->config;
 	if (config_load(&set->sources, &reload->config, error) < 0)
 		return -1;
-	config_share_ticket_keys(
-	    &reload->config, set->ticket_keys, &set->has_ticket_keys);
 	if (reload->change.kind == CHANGE_RELOAD)
 		describe_file(reload);
-	if (!has_room(reload, error)) {
-		config_finish(&reload->config);
-		return -1;
-	}
-	if (plan(reload, error) == 0)
+	if (config_share_tickets(&reload->config, &set->tickets, error) == 0 &&
+	    has_room(reload, error) && plan(reload, error) == 0)
 		return 0;
 	config_finish(&reload->config);
 	return -1;

@@ -10,8 +10,6 @@
 #define DAY_S INT64_C(86400)
 #define INTERVAL_S 3600
 
-static const int warning_days[] = { 0, 1, 7, 30 };
-
 void
 certificates_visit(
     const struct config *config, certificates_visitor visit, void *argument)
@@ -57,10 +55,13 @@ check_one(const struct listener_config *listener,
     const struct tls_certificate *certificate, const char *name, void *argument)
 {
 	const struct period *period = argument;
+	const int64_t first = listener->tls.expiry_warning_days;
+	const int64_t days[] = { 0, 1, 7, first };
 	(void)name;
-	for (size_t i = 0; i < sizeof(warning_days) / sizeof(warning_days[0]); i++) {
-		int64_t time_s = certificate->not_after - warning_days[i] * DAY_S;
-		if (time_s <= period->from_s || time_s > period->to_s)
+	for (size_t i = 0; i < sizeof(days) / sizeof(days[0]); i++) {
+		int64_t time_s = certificate->not_after - days[i] * DAY_S;
+		if (days[i] > first || time_s <= period->from_s ||
+		    time_s > period->to_s)
 			continue;
 		log_expiry(listener, certificate, period->to_s);
 		return;

@@ -1,6 +1,6 @@
 /*
  * certificates.h - the certificates of the listeners, and when they expire: the log
- * warns 30, 7 and 1 days before, and when it has happened.
+ * warns tls.expiry_warning_days, 7 and 1 days before, and when it has happened.
  */
 #ifndef MASTER_LISTENERS_CERTIFICATES_H
 #define MASTER_LISTENERS_CERTIFICATES_H

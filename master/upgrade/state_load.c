@@ -13,6 +13,7 @@
 
 #include "lib/clock.h"
 #include "lib/json/json_load.h"
+#include "lib/json/json_wipe.h"
 #include "lib/log.h"
 #include "lib/stats/base64.h"
 #include "net/socket_info.h"
@@ -200,25 +201,26 @@ read_run_time_faults(struct state_reader *reader, const json_t *from)
 
 /* Sessions of the previous program can be resumed. */
 static void
-read_ticket_keys(struct state_reader *reader, const json_t *from)
+read_tickets(struct state_reader *reader, const json_t *master_object)
 {
 	struct config_set *config = &reader->master->config;
-	const json_t *text = json_object_get(from, "ticket_keys");
-	size_t length;
-	if (text == NULL)
+	const json_t *from = json_object_get(master_object, "tickets");
+	const char *text = json_string_value(json_object_get(from, "secret"));
+	json_int_t since_ns = json_integer_value(json_object_get(from, "since_ns"));
+	char error[CONFIG_ERROR_MAX];
+	size_t length = 0;
+	if (from == NULL)
 		return;
-	uint8_t *keys = json_is_string(text)
-	    ? base64_decode(json_string_value(text), &length)
-	    : NULL;
-	if (keys == NULL || length != TLS_TICKET_KEYS) {
-		json_reader_fail(&reader->json, "master", "ticket_keys", "not valid");
-	} else {
-		memcpy(config->ticket_keys, keys, TLS_TICKET_KEYS);
-		config->has_ticket_keys = true;
-		config_share_ticket_keys(
-		    &config->current, config->ticket_keys, &config->has_ticket_keys);
-	}
-	free(keys);
+	uint8_t *secret = text == NULL ? NULL : base64_decode(text, &length);
+	if (length != TLS_TICKETS_SECRET_BYTES || since_ns <= 0 ||
+	    tls_tickets_continue(
+		&config->tickets, (uint64_t)since_ns, secret, clock_now_ns()) < 0)
+		json_reader_fail(&reader->json, "master", "tickets", "not valid");
+	else if (config_share_tickets(&config->current, &config->tickets, error) < 0)
+		json_reader_fail(&reader->json, "master", "tickets", error);
+	if (secret != NULL)
+		explicit_bzero(secret, length);
+	free(secret);
 }
 
 static void
@@ -231,7 +233,7 @@ read_master(struct state_reader *reader, const json_t *root)
 	if (master->started_ns > clock_now_ns())
 		json_reader_fail(json, "master", "started_ns", "out of range");
 	read_run_time_faults(reader, from);
-	read_ticket_keys(reader, from);
+	read_tickets(reader, from);
 	int fd = (int)read_number(reader, from, "master", "ledger_fd", INT_MAX);
 	if (json->failed || claim(reader, "ledger", FD_FILE, fd) < 0)
 		return;
@@ -566,6 +568,7 @@ state_load(struct master *master, int fd, struct upgrade_state *ret)
 		    .error_size = sizeof(error),
 		    .requires_all = true } };
 	*ret = (struct upgrade_state){ .program_fd = -1, .config_fd = -1 };
+	json_wipe_begin();
 	json_t *rollback = NULL, *root = load_json(fd, &rollback, error);
 	if (root == NULL)
 		reader.json.failed = true;
@@ -573,6 +576,7 @@ state_load(struct master *master, int fd, struct upgrade_state *ret)
 		read_state(&reader, root, rollback);
 	json_decref(rollback);
 	json_decref(root);
+	json_wipe_end();
 	if (reader.json.failed) {
 		log_errorx("[upgrade_state_invalid reason] upgrade state: %s", error);
 		release_claims(&reader);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/json/json_wipe.h"
 #include "lib/log.h"
 #include "lib/printable.h"
 #include "lib/stats/base64.h"
@@ -194,10 +195,15 @@ save_run_time_faults(const struct config *config)
 }
 
 static void
-save_ticket_keys(json_t **object, const uint8_t *keys)
+save_tickets(json_t **object, const struct tls_tickets *tickets)
 {
-	char *text = base64_encode(keys, TLS_TICKET_KEYS);
-	json_record_put(object, "ticket_keys", text == NULL ? NULL : json_string(text));
+	char *text = base64_encode(tickets->secret, sizeof(tickets->secret));
+	json_record_put(object, "tickets",
+	    text == NULL ? NULL
+			 : json_pack("{s:I, s:s}", "since_ns",
+			       (json_int_t)tickets->since_ns, "secret", text));
+	if (text != NULL)
+		explicit_bzero(text, strlen(text));
 	free(text);
 }
 
@@ -209,8 +215,8 @@ save_master(const struct master *master)
 	if (master->workers.fault_records != NULL)
 		json_record_put(&object, "fault_record_fd",
 		    json_integer(master->workers.fault_records->fd));
-	if (master->config.has_ticket_keys)
-		save_ticket_keys(&object, master->config.ticket_keys);
+	if (master->config.tickets.since_ns != 0)
+		save_tickets(&object, &master->config.tickets);
 	json_record_put(
 	    &object, "run_time_faults", save_run_time_faults(&master->config.current));
 	return object;
@@ -337,7 +343,7 @@ format_state(const struct master *master, const struct upgrade_state *state)
 	return text;
 }
 
-/* Frees the text. Returns the descriptor, or -1 with errno. */
+/* Wipes and frees the text. Returns the descriptor, or -1 with errno. */
 static int
 write_memory_file(const char *name, char *text)
 {
@@ -348,6 +354,8 @@ write_memory_file(const char *name, char *text)
 		fd = -1;
 		errno = ENOMEM;
 	}
+	if (text != NULL)
+		explicit_bzero(text, (size_t)length);
 	free(text);
 	return fd;
 }
@@ -359,7 +367,12 @@ state_save(const struct master *master, struct upgrade_state *upgrade_state)
 	    write_memory_file("yodeld-config", config_print(&master->config.current));
 	if (upgrade_state->config_fd < 0)
 		return -1;
-	int fd = write_memory_file("yodeld-state", format_state(master, upgrade_state));
+	/* It has the secret of tickets. The memory file is closed once it is read: the
+	 * kernel clears its pages. */
+	json_wipe_begin();
+	char *text = format_state(master, upgrade_state);
+	json_wipe_end();
+	int fd = write_memory_file("yodeld-state", text);
 	if (fd < 0) {
 		close(upgrade_state->config_fd);
 		return -1;

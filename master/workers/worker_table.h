@@ -19,7 +19,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
-#include "net/tls/tls_context.h"
+#include "net/tls/tls_tickets.h"
 #include "proto/control_queue.h"
 #include "proto/faults/fault_record.h"
 #include "proto/ledger.h"
@@ -147,12 +147,11 @@ struct former_config {
 struct config_set {
 	struct config_sources sources;
 	struct config current;
-	uint32_t number;              /* of the current one */
-	struct config previous;       /* for workers that empty removed listeners */
-	struct former_config *former; /* those before, the most recent first */
-	bool has_ticket_keys;
-	uint8_t ticket_keys[TLS_TICKET_KEYS]; /* of all listeners, across reloads */
-	int64_t certificates_checked_s;       /* certificates.h */
+	uint32_t number;                /* of the current one */
+	struct config previous;         /* for workers that empty removed listeners */
+	struct former_config *former;   /* those before, the most recent first */
+	struct tls_tickets tickets;     /* of all configurations, across reloads */
+	int64_t certificates_checked_s; /* certificates.h */
 };
 
 enum master_phase { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };

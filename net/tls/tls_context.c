@@ -16,6 +16,7 @@
 #include "net/tls/tls_identity_use.h"
 #include "net/tls/tls_observer.h"
 #include "net/tls/tls_suites.h"
+#include "net/tls/tls_tickets.h"
 
 #define OPTIONS                                                                        \
 	(SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |                             \
@@ -283,6 +284,8 @@ create_ssl(struct tls_context *context, const struct tls_settings *settings,
 	if (!settings->has_tickets)
 		SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET);
 	SSL_CTX_set_num_tickets(ssl, settings->has_tickets ? 1 : 0);
+	if (is_server)
+		SSL_CTX_set_timeout(ssl, TLS_TICKETS_LIFETIME_S);
 	SSL_CTX_set_session_cache_mode(ssl,
 	    is_server ? SSL_SESS_CACHE_OFF
 		      : SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
@@ -469,18 +472,10 @@ tls_context_has_same_certificates(
 }
 
 void
-tls_context_get_ticket_keys(const struct tls_context *context, uint8_t *ret_keys)
+tls_context_set_tickets(struct tls_context *context, struct tls_tickets *tickets)
 {
-	SSL_CTX_get_tlsext_ticket_keys(context->ssl, ret_keys, TLS_TICKET_KEYS);
-}
-
-void
-tls_context_set_ticket_keys(struct tls_context *context, const uint8_t *keys)
-{
-	uint8_t copy[TLS_TICKET_KEYS];
-	memcpy(copy, keys, sizeof(copy));
-	SSL_CTX_set_tlsext_ticket_keys(context->ssl, copy, TLS_TICKET_KEYS);
-	OPENSSL_cleanse(copy, sizeof(copy));
+	context->tickets = tickets;
+	tls_observer_install_tickets(context->ssl);
 }
 
 void

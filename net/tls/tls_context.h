@@ -15,10 +15,10 @@
 
 #include "net/tls/tls_identity.h"
 
-#define TLS_TICKET_KEYS 80 /* bytes */
-#define TLS_ALPN_MAX 255   /* bytes of one protocol name */
+#define TLS_ALPN_MAX 255 /* bytes of one protocol name */
 
 struct tls_context;
+struct tls_tickets;
 
 enum tls_verify {
 	TLS_VERIFY_NONE,     /* client: any certificate; server: asks for none */
@@ -76,12 +76,10 @@ const struct tls_certificate *tls_context_certificate(
 bool tls_context_has_same_certificates(
     const struct tls_context *a, const struct tls_context *b);
 
-/* The keys that protect tickets, TLS_TICKET_KEYS bytes: random in a new context of a
- * server. A server that carries them over to its next context continues to resume the
- * sessions of the last one, also with another certificate. As secret as a private key.
- */
-void tls_context_get_ticket_keys(const struct tls_context *context, uint8_t *ret_keys);
-void tls_context_set_ticket_keys(struct tls_context *context, const uint8_t *keys);
+/* Server: the keys that protect tickets (tls_tickets.h), which outlive the context;
+ * each ticket advances them. Contexts that share them resume each other's sessions,
+ * also with another certificate. Without them a context has random keys of its own. */
+void tls_context_set_tickets(struct tls_context *context, struct tls_tickets *tickets);
 
 /* Calls `log` with each line of NSS's key log format, without newline, for Wireshark.
  * Before the first handshake. */

@@ -19,8 +19,9 @@
 #include "net/tls/tls_suites.h"
 
 #define WATCHED_MAX (64 * 1024) /* bytes in which a ticket is awaited */
-/* Bytes of a client until the handshake is complete: two ClientHello, or a certificate
- * chain as well. OpenSSL alone would keep messages of 131 kB. */
+/* Bytes of a client until the handshake is complete, before its last record: two
+ * ClientHello, or a certificate chain as well. OpenSSL alone would keep messages of 131
+ * kB. */
 #define CLIENT_BYTES_MAX (size_t)(16 * 1024)
 #define CLIENT_CHAIN_BYTES_MAX (size_t)(48 * 1024)
 #define RANDOM_BYTES 32
@@ -41,13 +42,43 @@ struct tls_handshake {
 	size_t watched;
 };
 
+/* True, with the reason, if the client has sent more than any handshake needs and
+ * OpenSSL asks for the header of the next record. */
+static bool
+is_too_long(struct tls_handshake *handshake, int size)
+{
+	struct tls_observer *observer = &handshake->observer;
+	size_t most = handshake->context->verify == TLS_VERIFY_NONE
+	    ? CLIENT_BYTES_MAX
+	    : CLIENT_CHAIN_BYTES_MAX;
+	if (!observer->is_server || handshake->consumed <= most ||
+	    size != SSL3_RT_HEADER_LENGTH ||
+	    strcmp(SSL_rstate_string(handshake->ssl), "RH") != 0)
+		return false;
+	observer->kind = TLS_FAILURE_PROTOCOL;
+	snprintf(observer->reason, sizeof(observer->reason),
+	    "the client sent %zu bytes without completing the handshake, expected at "
+	    "most %zu",
+	    handshake->consumed, most);
+	return true;
+}
+
 /* OpenSSL reads from the input of the step. */
 static int
 on_read(BIO *bio, char *to, int size)
 {
+	/* Longer than a record can be: OpenSSL ends the handshake, and sends the alert
+	 * record_overflow under the keys of the moment. */
+	static const uint8_t overlong[SSL3_RT_HEADER_LENGTH] = {
+		SSL3_RT_APPLICATION_DATA, 3, 3, 0xff, 0xff
+	};
 	struct tls_handshake *handshake = BIO_get_data(bio);
 	size_t n = handshake->input_length;
 	BIO_clear_retry_flags(bio);
+	if (is_too_long(handshake, size)) {
+		memcpy(to, overlong, sizeof(overlong));
+		return sizeof(overlong);
+	}
 	if (n == 0) {
 		BIO_set_retry_read(bio);
 		return -1;
@@ -57,6 +88,7 @@ on_read(BIO *bio, char *to, int size)
 	memcpy(to, handshake->input, n);
 	handshake->input += n;
 	handshake->input_length -= n;
+	handshake->consumed += n;
 	return (int)n;
 }
 
@@ -232,24 +264,6 @@ fail(struct tls_handshake *handshake)
 	return TLS_HANDSHAKE_FAILED;
 }
 
-/* False, with the reason, if the client sends more than any handshake needs. */
-static bool
-check_length(struct tls_handshake *handshake)
-{
-	struct tls_observer *observer = &handshake->observer;
-	size_t most = handshake->context->verify == TLS_VERIFY_NONE
-	    ? CLIENT_BYTES_MAX
-	    : CLIENT_CHAIN_BYTES_MAX;
-	if (!observer->is_server || handshake->consumed <= most)
-		return true;
-	observer->kind = TLS_FAILURE_PROTOCOL;
-	snprintf(observer->reason, sizeof(observer->reason),
-	    "the client sent %zu bytes without completing the handshake, expected at "
-	    "most %zu",
-	    handshake->consumed, most);
-	return false;
-}
-
 enum tls_handshake_status
 tls_handshake_step(struct tls_handshake *handshake, const uint8_t *data, size_t length,
     struct buffer **output, size_t *ret_consumed)
@@ -266,7 +280,6 @@ tls_handshake_step(struct tls_handshake *handshake, const uint8_t *data, size_t 
 	int error =
 	    result == 1 ? SSL_ERROR_NONE : SSL_get_error(handshake->ssl, result);
 	*ret_consumed = length - handshake->input_length;
-	handshake->consumed += *ret_consumed;
 	handshake->input = NULL;
 	handshake->input_length = 0;
 	handshake->output = NULL;
@@ -274,8 +287,6 @@ tls_handshake_step(struct tls_handshake *handshake, const uint8_t *data, size_t 
 		handshake->status = TLS_HANDSHAKE_DONE;
 	else if (error != SSL_ERROR_WANT_READ)
 		handshake->status = fail(handshake);
-	else if (!check_length(handshake))
-		handshake->status = TLS_HANDSHAKE_FAILED;
 	return handshake->status;
 }
 

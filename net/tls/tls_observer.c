@@ -5,14 +5,19 @@
 #include <string.h>
 #include <strings.h>
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include "lib/clock.h"
 #include "lib/printable.h"
 #include "net/tls/tls_ciphers.h"
+#include "net/tls/tls_tickets.h"
 
 #define SUPPORTED_VERSIONS 43 /* extension (RFC 8446, 4.2.1) */
-#define HELLO_VERSION 4       /* offset of the version in a hello message */
+#define TICKET_IV_BYTES 16
+#define HELLO_VERSION 4 /* offset of the version in a hello message */
 
 static struct tls_observer *
 observer_of(const SSL *ssl)
@@ -313,6 +318,42 @@ on_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *key_name,
 					    : SSL_TICKET_RETURN_USE_RENEW;
 }
 
+/* Encrypts a new ticket, or decrypts one whose key is known: AES-256-CBC, then
+ * HMAC-SHA256 (RFC 5077, 4). Returns -1 for a failure, 0: there is no key, 1: the
+ * ticket stays good, 2: the client shall have a new one. */
+static int
+on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+    EVP_MAC_CTX *mac, int is_new)
+{
+	struct tls_tickets *tickets = context_of(ssl)->tickets;
+	uint64_t now_ns = clock_now_ns();
+	if (tls_tickets_advance(tickets, now_ns) < 0)
+		return -1;
+	const struct tls_tickets_key *current = tls_tickets_current(tickets, now_ns);
+	const struct tls_tickets_key *key =
+	    is_new != 0 ? current : tls_tickets_find(tickets, name);
+	if (key == NULL)
+		return 0;
+	if (is_new != 0) {
+		if (RAND_bytes(iv, TICKET_IV_BYTES) != 1)
+			return -1;
+		memcpy(name, key->name, sizeof(key->name));
+	}
+	OSSL_PARAM parameters[] = {
+		OSSL_PARAM_construct_octet_string(
+		    OSSL_MAC_PARAM_KEY, (void *)key->hmac, sizeof(key->hmac)),
+		OSSL_PARAM_construct_utf8_string(
+		    OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0),
+		OSSL_PARAM_construct_end(),
+	};
+	if (EVP_MAC_CTX_set_params(mac, parameters) != 1 ||
+	    EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->aes, iv, is_new) !=
+		1)
+		return -1;
+	/* A ticket of TLS 1.3 is used once (RFC 8446, C.4). */
+	return key == current && SSL_version(ssl) != TLS1_3_VERSION ? 1 : 2;
+}
+
 /* A client has got a session that can be resumed. Returns 1 if it is kept. */
 static int
 on_new_session(SSL *ssl, SSL_SESSION *session)
@@ -342,6 +383,12 @@ tls_observer_install(struct tls_context *context, SSL_CTX *ssl, bool is_server)
 	}
 	if (context->alpn_length > 0)
 		SSL_CTX_set_alpn_select_cb(ssl, on_alpn, context);
+}
+
+void
+tls_observer_install_tickets(SSL_CTX *ssl)
+{
+	SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, on_ticket_key);
 }
 
 void

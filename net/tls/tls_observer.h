@@ -28,6 +28,7 @@ struct tls_name {
 
 struct tls_context {
 	SSL_CTX *ssl; /* its app_data, and those of names, is the context */
+	struct tls_tickets *tickets; /* server; NULL: OpenSSL's own keys */
 	unsigned references;
 	enum tls_verify verify;
 	struct tls_identity *identity; /* NULL: a client without certificate */
@@ -63,6 +64,8 @@ struct tls_observer {
 
 /* Installs the callbacks in ssl, a part of `context`. */
 void tls_observer_install(struct tls_context *context, SSL_CTX *ssl, bool is_server);
+/* Protects the tickets of ssl, the context's own one, by context->tickets. */
+void tls_observer_install_tickets(SSL_CTX *ssl);
 /* Reports to `observer`, which outlives ssl. */
 void tls_observer_attach(struct tls_observer *observer, SSL *ssl);
 /* Wipes secrets, releases the ticket. */

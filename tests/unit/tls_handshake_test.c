@@ -8,7 +8,11 @@
 /* cmocka needs those above */
 #include <cmocka.h>
 
+#include "lib/clock.h"
+#include "net/tls/tls_tickets.h"
 #include "tests/lib/tls_pair.h"
+
+#define RECORD_OVERFLOW 22 /* an alert (RFC 8446, 6) */
 
 static struct tls_ciphers *ciphers;
 
@@ -521,13 +525,13 @@ test_a_client_resumes_with_the_ticket_that_it_kept(void **state)
 }
 
 static struct tls_context *
-create_listener(enum tls_verify verify, const char *ca, const uint8_t *ticket_keys)
+create_listener(enum tls_verify verify, const char *ca, struct tls_tickets *tickets)
 {
 	struct tls_settings s = server_settings();
 	s.verify = verify;
 	s.ca = verify == TLS_VERIFY_NONE ? NULL : tls_path(ca);
 	struct tls_context *context = tls_must_create(true, &s);
-	tls_context_set_ticket_keys(context, ticket_keys);
+	tls_context_set_tickets(context, tickets);
 	return context;
 }
 
@@ -535,9 +539,10 @@ create_listener(enum tls_verify verify, const char *ca, const uint8_t *ticket_ke
 static bool
 resumes_elsewhere(struct tls_context *cc, enum tls_verify one, enum tls_verify other)
 {
-	static const uint8_t keys[TLS_TICKET_KEYS] = { 1 };
-	struct tls_context *here = create_listener(one, "ca.pem", keys);
-	struct tls_context *there = create_listener(other, "ca.pem", keys);
+	struct tls_tickets tickets;
+	assert_int_equal(tls_tickets_start(&tickets, clock_now_ns()), 0);
+	struct tls_context *here = create_listener(one, "ca.pem", &tickets);
+	struct tls_context *there = create_listener(other, "ca.pem", &tickets);
 	struct tls_ticket *ticket = NULL;
 	assert_false(connect_and_keep(here, cc, &ticket, 1000));
 	assert_true(connect_and_keep(here, cc, &ticket, 1000));
@@ -565,10 +570,12 @@ note_return(struct tls_context *sc, struct tls_context *cc, struct tls_ticket *t
 static void
 check_twin(struct tls_context *cc)
 {
-	static const uint8_t keys[TLS_TICKET_KEYS] = { 1 };
-	struct tls_context *here = create_listener(TLS_VERIFY_REQUIRE, "ca.pem", keys);
+	struct tls_tickets tickets;
+	assert_int_equal(tls_tickets_start(&tickets, clock_now_ns()), 0);
+	struct tls_context *here =
+	    create_listener(TLS_VERIFY_REQUIRE, "ca.pem", &tickets);
 	struct tls_context *there =
-	    create_listener(TLS_VERIFY_REQUIRE, "twin.pem", keys);
+	    create_listener(TLS_VERIFY_REQUIRE, "twin.pem", &tickets);
 	struct tls_ticket *ticket = NULL;
 	struct outcome server;
 	assert_false(connect_and_keep(here, cc, &ticket, 1000));
@@ -661,6 +668,14 @@ bytes_until_refused(struct tls_context *context, size_t announced)
 	note(server, status, &outcome);
 	assert_int_equal(outcome.kind,
 	    status == TLS_HANDSHAKE_FAILED ? TLS_FAILURE_PROTOCOL : TLS_FAILURE_NONE);
+	if (status == TLS_HANDSHAKE_FAILED) {
+		const uint8_t *alert = output->data + output->start;
+		assert_int_equal(outcome.sent, RECORD_OVERFLOW);
+		assert_int_equal(buffer_length(output), 7);
+		assert_int_equal(alert[0], 21);
+		assert_int_equal(alert[6], RECORD_OVERFLOW);
+		assert_non_null(strstr(outcome.reason, "without completing"));
+	}
 	tls_handshake_destroy(server);
 	buffer_release(&output);
 	return status == TLS_HANDSHAKE_FAILED ? sent : 0;
@@ -681,6 +696,38 @@ test_the_bytes_of_a_handshake_are_bounded(void **state)
 	assert_int_equal(bytes_until_refused(context, 45000), 0);
 	assert_in_range(bytes_until_refused(context, 100000), 49152, 49152 + 1005);
 	tls_context_release(context);
+}
+
+/* The alert is sent under the keys of the moment. */
+static void
+test_a_client_whose_certificate_is_too_long_gets_an_alert(void **state)
+{
+	struct tls_settings s = server_settings(), c = client_settings();
+	struct outcome server, client;
+	static char names[64 * 1024];
+	size_t length = 0;
+	(void)state;
+	for (int i = 0; length < 60000; i++)
+		length += (size_t)snprintf(names + length, sizeof(names) - length,
+		    "%sDNS:host-%d.a-name-that-takes-some-room.example.org",
+		    length == 0 ? "" : ",", i);
+	const struct tls_fixture large = {
+		.file = "large", .name = "large", .names = names
+	};
+	tls_fixture_add(&large);
+	s.ca = tls_path("ca.pem");
+	s.verify = TLS_VERIFY_REQUIRE;
+	c.certificate = tls_path("large.pem");
+	c.key = tls_path("large.key");
+	for (int i = 0; i < 2; i++) {
+		c.max_version = (uint16_t)(TLS_VERSION_1_2 + i);
+		run_failing(&s, &c, "example.org", &server, &client);
+		assert_int_equal(server.kind, TLS_FAILURE_PROTOCOL);
+		assert_int_equal(server.sent, RECORD_OVERFLOW);
+		assert_non_null(strstr(server.reason, "expected at most 49152"));
+		/* In TLS 1.3 it is done, and the alert is a record of the session. */
+		assert_int_equal(client.received, i == 0 ? RECORD_OVERFLOW : -1);
+	}
 }
 
 /* A client that meets a server without tickets stops watching. */
@@ -1038,6 +1085,8 @@ main(void)
 		cmocka_unit_test(
 		    test_a_session_is_resumed_only_where_its_client_was_verified_the_same),
 		cmocka_unit_test(test_the_bytes_of_a_handshake_are_bounded),
+		cmocka_unit_test(
+		    test_a_client_whose_certificate_is_too_long_gets_an_alert),
 		cmocka_unit_test(
 		    test_a_ticket_does_not_outlive_the_certificate_of_its_client),
 		cmocka_unit_test(

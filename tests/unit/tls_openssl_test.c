@@ -12,6 +12,8 @@
 /* cmocka needs those above */
 #include <cmocka.h>
 
+#include "lib/clock.h"
+#include "net/tls/tls_tickets.h"
 #include "tests/lib/tls_openssl.h"
 
 static struct tls_ciphers *ciphers;
@@ -270,18 +272,28 @@ test_padding_is_removed(void **state)
 	tls_openssl_finish(&peer);
 }
 
+/* A period of the keys has passed, also where the clock began later (it may wrap). */
+static void
+age(struct tls_tickets *tickets)
+{
+	tickets->since_ns = clock_now_ns() - TLS_TICKETS_PERIOD_NS - NS_PER_S;
+}
+
 static void
 test_an_openssl_client_resumes_also_after_a_reload(void **state)
 {
 	static const char *const resumed[] = { "TLS_AES_128_GCM_SHA256",
 		"ECDHE-ECDSA-AES128-GCM-SHA256" };
-	uint8_t keys[TLS_TICKET_KEYS];
+	struct tls_tickets tickets, others;
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {
 		struct tls_openssl peer;
 		struct tls_session session;
 		tls_openssl_start(&peer, false, resumed[i], NULL);
 		struct tls_context *context = our_context(true, "server");
+		assert_int_equal(tls_tickets_start(&tickets, clock_now_ns()), 0);
+		assert_int_equal(tls_tickets_start(&others, clock_now_ns()), 0);
+		tls_context_set_tickets(context, &tickets);
 		connect_to(&peer, true, context, &session);
 		assert_false(SSL_session_reused(peer.ssl));
 		/* It reads the ticket with the first data. */
@@ -292,16 +304,25 @@ test_an_openssl_client_resumes_also_after_a_reload(void **state)
 			send_to_peer(&peer, &session, 10);
 			send_from_peer(&peer, &session, 10, 1);
 		}
-		tls_context_get_ticket_keys(context, keys);
 		tls_context_release(context);
 		context = our_context(true, "other");
-		tls_context_set_ticket_keys(context, keys);
+		tls_context_set_tickets(context, &tickets);
 		connect_to(&peer, true, context, &session);
 		assert_true(SSL_session_reused(peer.ssl));
 		send_to_peer(&peer, &session, 10);
+		/* The key is that of the last period: a new ticket. */
+		age(&tickets);
+		connect_to(&peer, true, context, &session);
+		assert_true(SSL_session_reused(peer.ssl));
+		send_to_peer(&peer, &session, 10);
+		/* Without the old key: in TLS 1.2 OpenSSL's client keeps the session
+		 * that it has resumed. */
+		tickets.keys[0] = others.keys[0];
+		connect_to(&peer, true, context, &session);
+		assert_int_equal(SSL_session_reused(peer.ssl), i == 0);
+		send_to_peer(&peer, &session, 10);
 		/* Other keys: a full handshake. */
-		keys[0] ^= 1;
-		tls_context_set_ticket_keys(context, keys);
+		tls_context_set_tickets(context, &others);
 		connect_to(&peer, true, context, &session);
 		assert_false(SSL_session_reused(peer.ssl));
 		tls_context_release(context);

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "net/tls/tls_handshake.h"
 #include "net/tls/tls_record.h"
+#include "net/tls/tls_tickets.h"
 #include "worker/connection/connection.h"
 #include "worker/connection/tls_transport.h"
 #include "worker/connection/worker_state.h"
@@ -97,4 +99,12 @@ tls_state_drop_quiet(struct worker *worker)
 {
 	if (worker->tls.cipher_count > 0)
 		connection_pool_for_each(&worker->connections, drop_if_quiet, worker);
+}
+
+void
+tls_state_advance_tickets(struct worker *worker)
+{
+	struct tls_tickets *tickets = worker->config->tickets;
+	if (tickets != NULL)
+		(void)tls_tickets_advance(tickets, clock_now_ns());
 }

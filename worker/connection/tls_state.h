@@ -69,5 +69,8 @@ struct tls_ciphers *tls_state_ciphers(const struct connection *connection);
 /* Drops the contexts of connections without traffic for a second, and lets the peers of
  * others change their keys again. */
 void tls_state_drop_quiet(struct worker *worker);
+/* Wipes secrets of tickets that have expired. Called by the timer, because a worker may
+ * have no handshake for a long time. */
+void tls_state_advance_tickets(struct worker *worker);
 
 #endif
