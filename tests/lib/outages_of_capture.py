@@ -1,7 +1,7 @@
 """outages_of_capture.py CAPTURE PORT RESULT - holds the outages of a yodel result against a
 packet capture of the same run (tcpdump -w, loopback or Ethernet, IPv4).
 
-Each connection of the client has a source address of its own, 10.99.0.0 + 1 + its number, which
+Each connection of the client has a source address of its own, 10.98.0.0 + 1 + its number, which
 a connection that replaces it keeps. A wait for an answer begins with the first segment with new
 data, or with the last answer if data is outstanding then; it ends with the next segment with
 new data from the port. Waits longer than plan.hold_ns are the outages.
@@ -12,10 +12,11 @@ and within 20 ms at both ends, missing and invented ones.
 import collections
 import datetime
 import json
+import mmap
 import struct
 import sys
 
-FIRST = 10 << 24 | 99 << 16 | 1
+FIRST = 10 << 24 | 98 << 16 | 1
 
 
 class Connection:
@@ -35,7 +36,8 @@ class Connection:
 
 def packets(path):
     """(time in ns, source, source port, destination port, sequence, flags, payload bytes)"""
-    data = open(path, "rb").read()
+    with open(path, "rb") as file:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     magic = struct.unpack_from("<I", data)[0]
     assert magic == 0xA1B23C4D, "not a capture with nanoseconds"
     link = struct.unpack_from("<I", data, 20)[0]
