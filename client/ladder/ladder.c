@@ -248,6 +248,10 @@ ask_told(struct survey *survey, struct ladder_trial *trial)
 		double before_s = (double)(trial->idle_ns - trial->conn->connected_ns) /
 		    (double)NS_PER_S;
 		trial->result.idle_s = (double)said->at_us / 1e6 - before_s;
+		/* Its clock began when it accepted, perhaps late; its timer is never
+		 * early. */
+		if (trial->result.idle_s < trial->result.planned_s)
+			trial->result.idle_s = trial->result.planned_s;
 	}
 	if (far_end_event(record, WITNESS_EVENT_RESET) != NULL)
 		return LADDER_TOLD_RST;
