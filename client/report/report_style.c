@@ -6,7 +6,7 @@ const char report_style[] =
     "@media(prefers-color-scheme:dark){:root{--fg:#e6e9ec;--dim:#9aa4ae;--bg:#14171a;--box:#1d2125;--line:#343b42;--good:#4cc38a;--warn:#e0a93b;--bad:#ff7a7a;--c0:#56b4e9;--c1:#2fcc9b;--c2:#ffb347;--c3:#e08fca;--c4:#9aa4ae}}\n"
     "*{box-sizing:border-box}body{margin:0 auto;max-width:1120px;padding:24px 24px 48px;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif}\n"
     "h1{font-size:22px;line-height:1.3;margin:0 0 4px;overflow-wrap:anywhere}h2{font-size:16px;margin:32px 0 8px}p{margin:4px 0 8px}.dim{color:var(--dim)}li{margin:2px 0}\n"
-    "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:4px 12px 4px 0;text-align:right;border-bottom:1px solid var(--line);vertical-align:top}th:last-child,td:last-child{padding-right:0}thead th,th[scope=col]{font-weight:600;color:var(--dim)}th[scope=row]{font-weight:400}th:first-child,td:first-child,.left td,.left th{text-align:left}.left td{overflow-wrap:anywhere}.left th{white-space:nowrap;width:170px}.scroll{overflow-x:auto}.scroll td,.scroll th{white-space:nowrap}.wide{width:50%}\n"
+    "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:4px 12px 4px 0;text-align:right;border-bottom:1px solid var(--line);vertical-align:top}th:last-child,td:last-child{padding-right:0}thead th,th[scope=col]{font-weight:600;color:var(--dim)}th[scope=row]{font-weight:400}th:first-child,td:first-child,.left td,.left th{text-align:left}.left td{overflow-wrap:anywhere}.left th{white-space:nowrap;width:170px}.scroll{overflow-x:auto}.scroll td,.scroll th{white-space:nowrap}.wide{width:50%}td:has(+.wide){white-space:nowrap}\n"
     ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(124px,1fr));gap:10px;margin:16px 0}.card{background:var(--box);border-radius:8px;padding:10px 14px}.card b{display:block;font-size:20px;font-variant-numeric:tabular-nums}.card span{color:var(--dim);font-size:13px}\n"
     ".verdict{border-left:5px solid;border-radius:6px;background:var(--box);padding:10px 14px;margin:14px 0}.verdict ul{margin:4px 0 0;padding-left:20px}.good{color:var(--good)}.warn{color:var(--warn)}.bad{color:var(--bad)}.verdict li{color:var(--fg)}\n"
     ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr));gap:0 32px}.chart{min-width:0}\n"
@@ -15,6 +15,7 @@ const char report_style[] =
     ".key{display:flex;flex-wrap:wrap;gap:4px 18px;font-size:13px;color:var(--dim)}.key svg{display:inline-block;width:18px;height:8px;vertical-align:middle;margin-right:6px}\n"
     ".loss .line.s1{stroke:var(--bad)}\n"
     ".bar{height:10px;width:100%;margin-top:6px;overflow:hidden}.bar rect{fill:var(--bad)}code{font:13px ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere}\n"
+    "@media(min-width:900px){:not(.charts)>.chart svg[role=img] text{font-size:7px}}\n"
     "@media(max-width:600px){body{padding:16px 16px 40px}.chart svg[role=img] text{font-size:17px}.chart svg[role=img]{margin:6px 0}.x{transform:translateY(4px)}.cards{grid-template-columns:repeat(auto-fit,minmax(100px,1fr))}.card{padding:8px 10px}.card b{font-size:18px}}\n";
 
 const char report_script[] =
