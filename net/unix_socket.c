@@ -153,7 +153,8 @@ unix_socket_check_folder(const struct address *address, char *error, size_t erro
 	const char *slash = path == NULL ? NULL : strrchr(path, '/');
 	char folder[sizeof(struct sockaddr_un)];
 	struct stat st;
-	if (slash == NULL || slash == path)
+	/* RuntimeDirectory= of a unit makes folders of /run when it starts. */
+	if (slash == NULL || slash == path || strncmp(path, "/run/", 5) == 0)
 		return 0;
 	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
 	return stat(folder, &st) < 0 && errno == ENOENT

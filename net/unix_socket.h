@@ -39,7 +39,8 @@ int unix_socket_listen(const struct address *address,
     const struct unix_socket_access *access, int backlog, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 
-/* Whether the folder of a Unix address exists. 0, or -1 with the line that
+/* Whether the folder of a Unix address exists, if it is not of /run, which a unit fills
+ * when it starts. 0, or -1 with the line that
  * unix_socket_listen() would give. */
 int unix_socket_check_folder(const struct address *address, char *error,
     size_t error_size) __attribute__((warn_unused_result));

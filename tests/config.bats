@@ -205,7 +205,6 @@ validate() # SCHEMA FILE...
 	local file
 	cp -r "$CONF/examples" .
 	(cd examples && make_self_signed server localhost) # of tls.json
-	sed -i "s|unix:/run/yodel/|unix:$PWD/|" examples/unix-socket.json # the unit's folder
 	for file in "$CONF"/yodeld.json examples/*.json; do
 		"$YODELD" -c "$file" --print-config >once.json
 		"$YODELD" -c once.json --check
