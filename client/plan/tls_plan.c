@@ -1,21 +1,16 @@
 #include "client/plan/tls_plan.h"
 
-#include <sys/mman.h>
-
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "lib/log.h"
 #include "lib/xmalloc.h"
 #include "net/tls/tls_record.h"
 
-#define KEY_LOG_LINE_MAX 512
 #define NAME_MAX_BYTES 255 /* of server_name, as OpenSSL limits it */
 
 __attribute__((format(printf, 2, 3))) static int
@@ -144,27 +139,6 @@ parse_alpn(const struct plan *plan, struct tls_plan *tls, char *error)
 	return 0;
 }
 
-/* What is told at the end of a run; shared with the load processes. */
-struct tls_plan_key_log {
-	_Atomic uint64_t lost; /* lines */
-	_Atomic int error;     /* of the last one */
-};
-
-/* One write(2) for a line, because all load processes append to the file. */
-static void
-log_key(const char *line, void *argument)
-{
-	struct tls_plan *tls = argument;
-	char text[KEY_LOG_LINE_MAX];
-	int n = snprintf(text, sizeof(text), "%s\n", line);
-	ssize_t written =
-	    n < (int)sizeof(text) ? write(tls->key_log_fd, text, (size_t)n) : 0;
-	if (written == n)
-		return;
-	tls->key_log->error = written < 0 ? errno : ENOSPC;
-	tls->key_log->lost++;
-}
-
 static int
 open_key_log(const struct plan *plan, struct tls_plan *tls, char *error)
 {
@@ -172,16 +146,11 @@ open_key_log(const struct plan *plan, struct tls_plan *tls, char *error)
 		return 0;
 	if (strcmp(plan->tls_keylog, "-") == 0)
 		return refuse(error, "--tls-keylog: found \"-\", expected a file");
-	tls->key_log_fd =
-	    open(plan->tls_keylog, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (tls->key_log_fd < 0)
+	tls->key_log = tls_key_log_open(plan->tls_keylog);
+	if (tls->key_log == NULL)
 		return refuse(error, "--tls-keylog: cannot write %.256s: %s",
 		    plan->tls_keylog, strerror(errno));
-	tls->key_log = mmap(NULL, sizeof(*tls->key_log), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (tls->key_log == MAP_FAILED)
-		xmalloc_fail();
-	tls_context_set_key_log(tls->context, log_key, tls);
+	tls_context_set_key_log(tls->context, tls_key_log_write, tls->key_log);
 	return 0;
 }
 
@@ -310,7 +279,6 @@ tls_plan_check(struct plan *plan, char *error)
 	if (rc != 0)
 		return rc;
 	struct tls_plan *tls = plan->tls_plan = xcalloc(1, sizeof(*tls));
-	tls->key_log_fd = -1;
 	rc = check_names(plan, tls, error);
 	if (rc == 0)
 		rc = parse_alpn(plan, tls, error);
@@ -341,10 +309,7 @@ tls_plan_finish(struct plan *plan)
 		free(tls->names[i]);
 	free(tls->alpn_text);
 	tls_context_release(tls->context);
-	if (tls->key_log_fd >= 0)
-		close(tls->key_log_fd);
-	if (tls->key_log != NULL)
-		munmap(tls->key_log, sizeof(*tls->key_log));
+	tls_key_log_close(tls->key_log);
 	free(tls);
 }
 
@@ -375,17 +340,20 @@ uint64_t
 tls_plan_lost_keys(const struct plan *plan)
 {
 	const struct tls_plan *tls = plan->tls_plan;
-	return tls != NULL && tls->key_log != NULL ? tls->key_log->lost : 0;
+	int error;
+	return tls != NULL && tls->key_log != NULL
+	    ? tls_key_log_lost(tls->key_log, &error)
+	    : 0;
 }
 
 int
 tls_plan_check_key_log(const struct plan *plan)
 {
-	uint64_t lost = tls_plan_lost_keys(plan);
-	if (lost == 0)
+	int error;
+	if (tls_plan_lost_keys(plan) == 0)
 		return 0;
+	uint64_t lost = tls_key_log_lost(plan->tls_plan->key_log, &error);
 	log_errorx("%s: %s: %llu line%s of the key log lost", plan->tls_keylog,
-	    strerror(plan->tls_plan->key_log->error), (unsigned long long)lost,
-	    lost == 1 ? "" : "s");
+	    strerror(error), (unsigned long long)lost, lost == 1 ? "" : "s");
 	return EX_OSERR;
 }

@@ -7,6 +7,7 @@
 
 #include "net/tls/tls_context.h"
 #include "client/plan/plan.h"
+#include "client/plan/tls_key_log.h"
 
 #define TLS_PLAN_ALPN_MAX 16 /* protocols */
 #define TLS_PLAN_IDENTITIES_MAX 10000
@@ -22,8 +23,7 @@ struct tls_plan {
 	char *alpn_text;               /* the list, cut into its names */
 	const char *alpn[TLS_PLAN_ALPN_MAX];
 	size_t alpn_count;
-	int key_log_fd;                   /* -1: none */
-	struct tls_plan_key_log *key_log; /* NULL: none */
+	struct tls_key_log *key_log; /* NULL: none */
 };
 
 /* Checks the options, loads the files and fills plan->tls_plan and
