@@ -122,7 +122,7 @@ send_datagrams(void)
 		socklen_t length = sizeof(type);
 		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 &&
 		    type == SOCK_DGRAM)
-			(void)!sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
+			(void)!sendmsg(fd, &header, MSG_NOSIGNAL);
 	}
 	fprintf(stderr, "attack: sent datagrams\n");
 }

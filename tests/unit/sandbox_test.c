@@ -45,9 +45,9 @@ open_worker_descriptors(void **state)
 	return old_socket < 0 || channel_open(channel) < 0;
 }
 
-/* Enters the sandbox in a child process, runs `attempt`, returns the wait status. */
+/* Enters a sandbox in a child process, runs `attempt`, returns the wait status. */
 static int
-try_inside(enum seccomp_use seccomp, bool (*attempt)(void))
+try_in(int (*enter)(enum seccomp_use), enum seccomp_use seccomp, bool (*attempt)(void))
 {
 	int status;
 	pid_t pid = fork();
@@ -55,7 +55,7 @@ try_inside(enum seccomp_use seccomp, bool (*attempt)(void))
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		log_set_format(LOG_FORMAT_JSON);
-		if (log_open("/dev/null") < 0 || sandbox_enter(seccomp) < 0)
+		if (log_open("/dev/null") < 0 || enter(seccomp) < 0)
 			_exit(2);
 		_exit(attempt() ? SUCCEEDED : FAILED);
 	}
@@ -64,10 +64,23 @@ try_inside(enum seccomp_use seccomp, bool (*attempt)(void))
 	return status;
 }
 
+static int
+try_inside(enum seccomp_use seccomp, bool (*attempt)(void))
+{
+	return try_in(sandbox_enter, seccomp, attempt);
+}
+
 static bool
 is_killed(bool (*attempt)(void))
 {
 	int status = try_inside(SECCOMP_ON, attempt);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
+}
+
+static bool
+is_keeper_killed(bool (*attempt)(void))
+{
+	int status = try_in(sandbox_enter_keeper, SECCOMP_ON, attempt);
 	return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
 }
 
@@ -117,6 +130,23 @@ connect_old_socket(void)
 		.sin_addr = { htonl(INADDR_LOOPBACK) } };
 
 	return connect(old_socket, (struct sockaddr *)&name, sizeof(name)) == 0;
+}
+
+/* A listening socket that was shut down can connect, as one that never listened. */
+static bool
+connect_by_the_first_send(void)
+{
+	struct sockaddr_in name = { .sin_family = AF_INET,
+		.sin_port = htons(9),
+		.sin_addr = { htonl(INADDR_LOOPBACK) } };
+	char byte = 0;
+	struct iovec part = { .iov_base = &byte, .iov_len = 1 };
+	const struct msghdr header = { .msg_name = &name,
+		.msg_namelen = sizeof(name),
+		.msg_iov = &part,
+		.msg_iovlen = 1 };
+
+	return sendmsg(old_socket, &header, MSG_FASTOPEN | MSG_NOSIGNAL) >= 0;
 }
 
 static bool
@@ -217,6 +247,7 @@ test_forbidden_system_calls_kill_the_worker(void **state)
 	assert_true(is_killed(execute));
 	assert_true(is_killed(make_socket));
 	assert_true(is_killed(connect_old_socket));
+	assert_true(is_killed(connect_by_the_first_send));
 	assert_true(is_killed(start_child));
 	assert_true(is_killed(signal_parent));
 	assert_true(is_killed(trace_parent));
@@ -229,6 +260,19 @@ test_forbidden_system_calls_kill_the_worker(void **state)
 	assert_true(is_killed(change_option_of_another_level));
 	assert_true(is_killed(make_core_files_possible));
 	assert_true(is_killed(leave_namespace));
+}
+
+static void
+test_forbidden_system_calls_kill_the_keeper(void **state)
+{
+	(void)state;
+	if (!sandbox_is_possible())
+		skip();
+	assert_true(is_keeper_killed(open_file));
+	assert_true(is_keeper_killed(make_socket));
+	assert_true(is_keeper_killed(connect_old_socket));
+	assert_true(is_keeper_killed(connect_by_the_first_send));
+	assert_true(is_keeper_killed(send_to_an_address));
 }
 
 static bool
@@ -268,6 +312,15 @@ a_descriptor_is_passed(void)
 		return false;
 	return lseek(fd, 0, SEEK_SET) == 0 && read(fd, text, 3) == 3 &&
 	    memcmp(text, "abc", 3) == 0 && fcntl(fd, F_DUPFD_CLOEXEC, 0) >= 0;
+}
+
+/* A keeper only sends them. */
+static bool
+a_descriptor_goes_out(void)
+{
+	const struct channel_message message = { .verb = CHANNEL_SENT };
+	return channel_send(channel[0], &message, old_socket) == 0 &&
+	    send(channel[0], "x", 1, MSG_NOSIGNAL) == 1;
 }
 
 static bool
@@ -312,6 +365,8 @@ test_needed_system_calls_work(void **state)
 	assert_true(works(SECCOMP_ON, a_descriptor_is_passed));
 	assert_true(works(SECCOMP_ON, hides_its_memory));
 	assert_true(works(SECCOMP_ON, refuses_and_logs_a_denied_address));
+	assert_int_equal(
+	    try_in(sandbox_enter_keeper, SECCOMP_ON, a_descriptor_goes_out), 0);
 }
 
 static bool
@@ -369,6 +424,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forbidden_system_calls_kill_the_worker),
+		cmocka_unit_test(test_forbidden_system_calls_kill_the_keeper),
 		cmocka_unit_test(test_needed_system_calls_work),
 		cmocka_unit_test(test_a_listener_can_refuse_new_connections),
 		cmocka_unit_test(test_a_backlog_can_be_changed),

@@ -188,8 +188,8 @@ static const int worker_calls[] = {
 	SCMP_SYS(shutdown), SCMP_SYS(close), SCMP_SYS(getsockname),
 	SCMP_SYS(getpeername), SCMP_SYS(listen), /* the fault backlog */
 	/* channel and transfers */
-	SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(memfd_create), SCMP_SYS(read),
-	SCMP_SYS(write), SCMP_SYS(pwritev2), SCMP_SYS(lseek), SCMP_SYS(_llseek),
+	SCMP_SYS(recvmsg), SCMP_SYS(memfd_create), SCMP_SYS(read), SCMP_SYS(write),
+	SCMP_SYS(pwritev2), SCMP_SYS(lseek), SCMP_SYS(_llseek),
 	/* memory */
 	SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise),
 	/* the C library: locks, ids, abort messages */
@@ -205,20 +205,31 @@ static const int keeper_calls[] = { SCMP_SYS(ppoll), SCMP_SYS(poll),
 	SCMP_SYS(clock_nanosleep), SCMP_SYS(clock_nanosleep_time64),
 	SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(restart_syscall),
 	SCMP_SYS(getsockopt), SCMP_SYS(getpeername), SCMP_SYS(getsockname),
-	SCMP_SYS(shutdown), SCMP_SYS(close), SCMP_SYS(sendmsg), SCMP_SYS(recvmsg),
-	SCMP_SYS(memfd_create), SCMP_SYS(write), SCMP_SYS(brk), SCMP_SYS(munmap),
-	SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(getrandom),
-	SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(writev), SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(shutdown), SCMP_SYS(close), SCMP_SYS(recvmsg), SCMP_SYS(memfd_create),
+	SCMP_SYS(write), SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap),
+	SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(getrandom), SCMP_SYS(getpid),
+	SCMP_SYS(gettid), SCMP_SYS(writev), SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(prlimit64),
-	SCMP_SYS(getppid), SCMP_SYS(fallocate),
-	/* the log, if it is a socket */
-	SCMP_SYS(sendto), SCMP_SYS(send), SCMP_SYS(exit), SCMP_SYS(exit_group) };
+	SCMP_SYS(getppid), SCMP_SYS(fallocate), SCMP_SYS(send), SCMP_SYS(exit),
+	SCMP_SYS(exit_group) };
 
 /* Level and number: the same number is another option of another level. */
 #define OPTION(level, number)                                                          \
 	{ 1, SCMP_CMP_EQ, (level), 0 },                                                \
 	{                                                                              \
 		2, SCMP_CMP_EQ, (number), 0                                            \
+	}
+
+/* The filter cannot see whether sendmsg(2), which passes descriptors on, names an
+ * address. With MSG_FASTOPEN that would connect a listening socket which was shut down;
+ * without it only a datagram socket uses an address, and there is none. */
+#define NO_SEND_FLAG_BUT_NOSIGNAL                                                      \
+	{                                                                              \
+		2, SCMP_CMP_EQ, MSG_NOSIGNAL, 0                                        \
+	}
+#define NO_SEND_ADDRESS                                                                \
+	{                                                                              \
+		4, SCMP_CMP_EQ, 0, 0                                                   \
 	}
 
 /* Allowed on a condition: sends to the connected peer, memory that is not executable
@@ -233,7 +244,8 @@ static const struct narrow_call worker_narrow_calls[] = {
 	{ SCMP_SYS(mmap2), { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } } },
 	{ SCMP_SYS(mprotect),
 	    { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC | PROT_WRITE, 0 } } },
-	{ SCMP_SYS(sendto), { { 4, SCMP_CMP_EQ, 0, 0 } } },
+	{ SCMP_SYS(sendto), { NO_SEND_ADDRESS } },
+	{ SCMP_SYS(sendmsg), { NO_SEND_FLAG_BUT_NOSIGNAL } },
 	{ SCMP_SYS(fcntl), { { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } } },
 	{ SCMP_SYS(fcntl64), { { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } } },
 	/* sandbox_hide_memory(), when keys arrive with a connection */
@@ -258,6 +270,9 @@ static const struct narrow_call worker_narrow_calls[] = {
 	{ SCMP_SYS(setsockopt), { OPTION(IPPROTO_TCP, TCP_KEEPINTVL) } },
 };
 static const struct narrow_call keeper_narrow_calls[] = {
+	/* the log, if it is a socket */
+	{ SCMP_SYS(sendto), { NO_SEND_ADDRESS } },
+	{ SCMP_SYS(sendmsg), { NO_SEND_FLAG_BUT_NOSIGNAL } },
 	{ SCMP_SYS(fcntl), { { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } } },
 	{ SCMP_SYS(fcntl64), { { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } } },
 	{ SCMP_SYS(mmap), { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } } },
