@@ -92,7 +92,8 @@ account_answers(struct load_context *ctx, struct conn *conn,
 	/* A duplicate that came early may be the answer to a message like it. */
 	if (now_ns < message->written_ns)
 		now_ns = message->written_ns;
-	if (conn->in_flight >= ctx->plan->pipeline &&
+	/* A message that needs no answer has kept no other one waiting. */
+	if (!ctx->expectation->none && conn->in_flight >= ctx->plan->pipeline &&
 	    conn->in_flight - count < ctx->plan->pipeline)
 		conn->ready_ns = now_ns;
 	conn->in_flight -= count;

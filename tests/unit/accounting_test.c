@@ -75,6 +75,26 @@ a_message_is_late_from_when_the_connection_could_take_it(void **state)
 	assert_true(histogram_max(histogram_of(fixture, LATENCY_SEND_LAG)) < 50 * MS);
 }
 
+/* Without answers none waits for a slot: all of them are this client's lateness. */
+static void
+messages_without_answers_are_all_late(void **state)
+{
+	struct conn_fixture *fixture = *state;
+	struct load_context *g = &fixture->ctx;
+
+	fixture->plan.pipeline = 1;
+	fixture->expectation.none = true;
+	connect_both(fixture);
+	fixture->conn.ready_ns = 0; /* for a long time */
+	for (int i = 0; i < 3; i++)
+		assert_true(
+		    conn_state_schedule(g, &fixture->conn, g->times.now_ns - 50 * MS));
+	conn_advance(g, &fixture->conn);
+	assert_int_equal(counters_get(&g->counters->messages.sent), 3);
+	assert_int_equal(counters_get(&g->counters->messages_late), 3);
+	assert_true(histogram_max(histogram_of(fixture, LATENCY_BLOCKED)) == 0);
+}
+
 static void
 a_message_that_waits_for_a_connection_is_blocked(void **state)
 {
@@ -528,6 +548,7 @@ main(void)
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 		RUN(an_answer_is_timed_from_its_due_time_and_from_its_send),
 		RUN(a_message_is_late_from_when_the_connection_could_take_it),
+		RUN(messages_without_answers_are_all_late),
 		RUN(a_message_that_waits_for_a_connection_is_blocked),
 		RUN(own_delay_is_what_the_response_contains_of_this_client),
 		RUN(an_own_delay_is_passed_on_to_the_messages_that_wait),
