@@ -18,6 +18,7 @@
 #include "lib/log.h"
 #include "lib/resources.h"
 #include "lib/system/process_title.h"
+#include "net/tls/tls_tickets.h"
 #include "proto/channel.h"
 #include "worker/acceptor.h"
 #include "worker/admission.h"
@@ -393,6 +394,15 @@ set_title(const struct worker_args *args)
 	process_title_set(title);
 }
 
+/* True if there are keys in the memory of the master, of which this process has a copy:
+ * also those of a configuration that a reload has replaced. */
+static bool
+has_keys(const struct config *config)
+{
+	const struct tls_tickets *tickets = config->tickets;
+	return config_has_tls(config) || (tickets != NULL && tickets->since_ns != 0);
+}
+
 int
 worker_run(const struct worker_args *args)
 {
@@ -427,7 +437,7 @@ worker_run(const struct worker_args *args)
 	/* The keeper, which has only the first half, is to outlive this process. But it
 	 * goes before the master: it holds the memory of connections. */
 	resources_prefer_for_oom(own_score_fd, WORKER_OOM_PREFERENCE / 2);
-	if (config_has_tls(args->config)) {
+	if (has_keys(args->config)) {
 		sandbox_hide_memory();
 		worker.tls.is_hidden = true;
 	}

@@ -1,7 +1,9 @@
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include "tests/lib/transfer_fixture.h"
 #include "worker/admission.h"
+#include "worker/connection/tls_state.h"
 #include "worker/transfer_state.h"
 
 struct move {
@@ -409,6 +411,34 @@ test_wipes_the_keys_of_tls_and_makes_no_file_longer(void **state)
 	transfer_state_wipe(&batch, -1);
 }
 
+/* It may serve a configuration without TLS, and have no other keys. */
+static void
+test_a_worker_that_is_given_keys_makes_no_core_file(void **state)
+{
+	struct fixture f;
+	int fds[2];
+
+	(void)state;
+	start(&f, "echo", FRAMING_LINE, 1024);
+	open_unix_pair(fds, 4608);
+	worker_fixture_serve(&f.sender, fds[1]);
+	struct connection *connection = worker_fixture_connection(&f.sender);
+	assert_int_equal(tls_state_create(connection), 0);
+	connection->tls->session = (struct tls_session){
+		.version = TLS_VERSION_1_3,
+		.aead = TLS_AES_128_GCM,
+		.hash_bytes = 32,
+		.is_server = true,
+	};
+	assert_int_equal(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
+	transfer_all(&f);
+	assert_int_equal(f.receiver.worker.connections.count, 1);
+	assert_int_equal(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), 0);
+	assert_int_equal(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
+	close(fds[0]);
+	finish(&f);
+}
+
 int
 main(void)
 {
@@ -427,6 +457,7 @@ main(void)
 		cmocka_unit_test(
 		    test_transfers_all_connections_and_counts_them_on_both_sides),
 		cmocka_unit_test(test_wipes_the_keys_of_tls_and_makes_no_file_longer),
+		cmocka_unit_test(test_a_worker_that_is_given_keys_makes_no_core_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
