@@ -137,11 +137,13 @@ tls_gcm_set_key(struct tls_gcm *gcm, const uint8_t *key, size_t key_bytes)
 	CRYPTO_gcm128_release(gcm->modes);
 	gcm->modes = NULL;
 	gcm->has_failed = false;
-	if (EVP_EncryptInit_ex2(gcm->aes, cipher, key, NULL, NULL) != 1 ||
-	    EVP_CIPHER_CTX_set_padding(gcm->aes, 0) != 1)
-		return false;
-	gcm->modes = CRYPTO_gcm128_new(gcm, encrypt_block);
-	return gcm->modes != NULL && !gcm->has_failed;
+	if (EVP_EncryptInit_ex2(gcm->aes, cipher, key, NULL, NULL) == 1 &&
+	    EVP_CIPHER_CTX_set_padding(gcm->aes, 0) == 1)
+		gcm->modes = CRYPTO_gcm128_new(gcm, encrypt_block);
+	if (gcm->modes != NULL && !gcm->has_failed)
+		return true;
+	tls_gcm_wipe_key(gcm);
+	return false;
 }
 
 static bool
