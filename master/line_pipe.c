@@ -31,13 +31,21 @@ line_pipe_start(struct line_pipe *pipe, struct event_base *base,
 	if (pipe2(fds, O_DIRECT | O_NONBLOCK | O_CLOEXEC) < 0)
 		return -1;
 	(void)fcntl(fds[1], F_SETPIPE_SZ, LINES_AT_ONCE * (int)sysconf(_SC_PAGESIZE));
+	if (line_pipe_continue(pipe, base, fds, on_line, argument) == 0)
+		return 0;
+	close(fds[0]);
+	close(fds[1]);
+	return -1;
+}
+
+int
+line_pipe_continue(struct line_pipe *pipe, struct event_base *base, const int fds[2],
+    line_pipe_reader on_line, void *argument)
+{
 	event_assign(
 	    &pipe->event, base, fds[0], EV_READ | EV_PERSIST, on_readable, pipe);
-	if (event_add(&pipe->event, NULL) < 0) {
-		close(fds[0]);
-		close(fds[1]);
+	if (event_add(&pipe->event, NULL) < 0)
 		return -1;
-	}
 	pipe->on_line = on_line;
 	pipe->argument = argument;
 	pipe->read_fd = fds[0];

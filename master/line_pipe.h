@@ -1,8 +1,8 @@
 /*
  * line_pipe.h - a pipe by which the processes of the server send lines of text to the
  * master. One packet is one line. A line that finds the pipe full is lost, and counted
- * by its sender. The pipe belongs to one program: after an upgrade the workers of the
- * previous one are not heard here.
+ * by its sender. An upgrade may pass the pipe to the next program, which then also
+ * reads what the workers of the previous one send.
  */
 #ifndef MASTER_LINE_PIPE_H
 #define MASTER_LINE_PIPE_H
@@ -26,6 +26,11 @@ struct line_pipe {
 /* 0, or -1 with errno. */
 int line_pipe_start(struct line_pipe *pipe, struct event_base *base,
     line_pipe_reader on_line, void *argument) __attribute__((warn_unused_result));
+/* The same with a pipe of the previous program. 0, or -1 with errno, and the
+ * descriptors stay the caller's. */
+int line_pipe_continue(struct line_pipe *pipe, struct event_base *base,
+    const int fds[2], line_pipe_reader on_line, void *argument)
+    __attribute__((warn_unused_result));
 /* Reads what is left, and closes. Does nothing if it is not started. */
 void line_pipe_stop(struct line_pipe *pipe);
 

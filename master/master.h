@@ -16,6 +16,7 @@
 #include "master/changes/rebalance.h"
 #include "master/changes/scale.h"
 #include "master/changes/shutdown.h"
+#include "master/history_ring.h"
 #include "master/line_pipe.h"
 #include "master/recent_log.h"
 #include "master/upgrade/upgrade.h"
@@ -42,6 +43,7 @@ struct master {
 	 * (sendmsg(2) with an address). */
 	struct line_pipe log_relay;
 	struct recent_log recent_log;
+	struct history_ring history_ring;
 	struct history *history; /* admin/history.h */
 	uint64_t started_ns;
 	struct event tick_timer;

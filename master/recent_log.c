@@ -8,7 +8,12 @@
 static void
 keep(char *line, void *argument)
 {
-	struct recent_log *recent = argument;
+	recent_log_add(argument, line);
+}
+
+void
+recent_log_add(struct recent_log *recent, const char *line)
+{
 	char *to = recent->lines[recent->count % RECENT_LOG_LINES];
 	size_t length = strcspn(line, "\n");
 	if (length >= RECENT_LOG_LINE_MAX)
@@ -22,7 +27,10 @@ keep(char *line, void *argument)
 int
 recent_log_start(struct recent_log *recent, struct event_base *base)
 {
-	if (line_pipe_start(&recent->pipe, base, keep, recent) < 0)
+	const int *inherited = recent->inherited_fds;
+	bool is_inherited = inherited[0] > 0 &&
+	    line_pipe_continue(&recent->pipe, base, inherited, keep, recent) == 0;
+	if (!is_inherited && line_pipe_start(&recent->pipe, base, keep, recent) < 0)
 		return -1;
 	log_set_copy_fd(recent->pipe.write_fd);
 	recent->pipe.write_fd = -1;

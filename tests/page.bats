@@ -133,6 +133,38 @@ history_is() # EXPRESSION - of /history, as h
 	[[ $output != *'"rows":[],'* ]]
 }
 
+@test "an upgrade keeps the history and the warnings, and hears the workers of the previous program" {
+	start_server --listen 127.0.0.1:0
+	kill -KILL "$(worker_pids | head -n 1)"
+	wait_until history_is '"killed by SIGKILL" in h["log"][0] and len(h["rows"]) >= 2'
+	local first pipe
+	first=$(curl -s "${URL}history" | python3 -c 'import json, sys; print(json.load(sys.stdin)["rows"][0][0])')
+	# The pipe that workers have from the master: later one of the previous program.
+	pipe=$(find "/proc/$(worker_pids | head -n 1)/fd" -lname 'pipe:*' -printf '%l\n' | grep -Fxf \
+		<(find "/proc/$YODELD_PID/fd" -lname 'pipe:*' -not -name '[012]' -printf '%l\n') | head -n 1)
+	exec 9>"$(find "/proc/$(worker_pids | head -n 1)/fd" -printf '%p %l\n' | grep -F " $pipe" | cut -d ' ' -f 1)"
+	run -0 timeout 30 "$BUILD/yodelctl" -s control.sock upgrade
+	history_is "h['rows'][0][0] == $first and any('killed by SIGKILL' in line for line in h['log'])"
+	echo "2026-11-21T05:24:07.301Z warn yodeld[7] worker 1: of the previous program" >&9
+	exec 9>&-
+	wait_until history_is '"of the previous program" in h["log"][0]'
+}
+
+@test "an open page goes on over an upgrade" {
+	needs command chromium
+	start_server --listen 127.0.0.1:0
+	spawn browser node "$BROWSER" "$URL" \
+		--until 'document.getElementById("state").textContent.includes("generation 1") && rows.length > 1' \
+		--eval 'window.first = rows[0].second' \
+		--eval '"shown"' \
+		--until 'document.getElementById("state").textContent.includes("2 of 2 workers serve") &&
+			document.getElementById("state").textContent.includes("generation 2")' \
+		--eval '"after: " + (rows[0].second === window.first)'
+	wait_until grep -q shown browser.out
+	run -0 timeout 30 "$BUILD/yodelctl" -s control.sock upgrade
+	wait_until grep -q 'after: true' browser.out
+}
+
 @test "sixty-four browsers that hold the page leave probes, changes and messages alone" {
 	start_server --listen 127.0.0.1:0
 	cat >browsers.py <<-'END'

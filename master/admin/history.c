@@ -15,20 +15,6 @@
 
 #define STAT_MAX 512 /* bytes of /proc/PID/stat */
 
-/* Sums since the server started, but `open`. The page makes rates of them. */
-/* clang-format off */
-#define COLUMNS(X)                                                                     \
-	X(open) X(accepted) X(closed_by_peer) X(closed_otherwise) X(messages)          \
-	X(replies) X(bytes_received) X(bytes_sent) X(queue_overflows) X(faults)
-/* clang-format on */
-
-struct sample {
-	uint64_t second; /* of the epoch */
-#define X(name) uint64_t name;
-	COLUMNS(X)
-#undef X
-};
-
 /* The CPU time of a process between the last two samples. */
 struct cpu_use {
 	pid_t pid; /* 0: none */
@@ -37,8 +23,6 @@ struct cpu_use {
 };
 
 struct history {
-	struct sample samples[HISTORY_SAMPLES];
-	uint64_t count; /* ever */
 	struct cpu_use master, workers[LEDGER_SLOTS];
 };
 
@@ -85,13 +69,13 @@ measure_cpu(struct cpu_use *use, pid_t pid, uint64_t now_ns)
 	*use = now;
 }
 
-static struct sample
+static struct history_sample
 take_sample(const struct master *master)
 {
 	struct ledger_totals totals;
-	struct sample sample;
+	struct history_sample sample;
 	ledger_sum(master->workers.ledger, &totals);
-	sample = (struct sample){
+	sample = (struct history_sample){
 		.open = ledger_open_total(&totals),
 		.accepted = totals.counters[LEDGER_CONNECTIONS_ACCEPTED],
 		.closed_by_peer = totals.closed[CLOSE_PEER_CLOSED],
@@ -109,21 +93,14 @@ take_sample(const struct master *master)
 }
 
 void
-history_sample(const struct master *master, struct history *history)
+history_sample(struct master *master, struct history *history)
 {
 	uint64_t second = clock_realtime_ns() / NS_PER_S, now_ns = clock_now_ns();
-	const struct sample *last =
-	    &history->samples[(history->count - 1) % HISTORY_SAMPLES];
-	if (history->count > 0 && last->second == second)
+	if (!history_ring_wants(&master->history_ring, second))
 		return;
-	/* The clock has been set back: seconds must ascend, or `since` has no meaning.
-	 */
-	if (history->count > 0 && last->second > second)
-		history->count = 0;
-	struct sample *sample = &history->samples[history->count % HISTORY_SAMPLES];
-	*sample = take_sample(master);
-	sample->second = second;
-	history->count++;
+	struct history_sample sample = take_sample(master);
+	sample.second = second;
+	history_ring_add(&master->history_ring, &sample);
 	measure_cpu(&history->master, getpid(), now_ns);
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		const struct process *process = master->workers.slots[i].process;
@@ -132,46 +109,6 @@ history_sample(const struct master *master, struct history *history)
 									: 0,
 		    now_ns);
 	}
-}
-
-static json_t *
-make_columns(void)
-{
-	json_t *columns = json_array();
-	json_record_append(&columns, json_string("second"));
-#define X(name) json_record_append(&columns, json_string(#name));
-	COLUMNS(X)
-#undef X
-	return columns;
-}
-
-static json_t *
-make_row(const struct sample *sample)
-{
-	json_t *row = json_array();
-	json_record_append(&row, json_integer((json_int_t)sample->second));
-#define X(name) json_record_append(&row, json_integer((json_int_t)sample->name));
-	COLUMNS(X)
-#undef X
-	return row;
-}
-
-static json_t *
-make_rows(const struct history *history, uint64_t since)
-{
-	json_t *rows = json_array();
-	uint64_t first =
-	    history->count > HISTORY_SAMPLES ? history->count - HISTORY_SAMPLES : 0;
-	/* The reader has seen the time before the clock was set back. */
-	if (history->count > 0 &&
-	    since > history->samples[(history->count - 1) % HISTORY_SAMPLES].second)
-		since = 0;
-	for (uint64_t i = first; i < history->count; i++) {
-		const struct sample *sample = &history->samples[i % HISTORY_SAMPLES];
-		if (sample->second > since)
-			json_record_append(&rows, make_row(sample));
-	}
-	return rows;
 }
 
 static json_t *
@@ -216,7 +153,8 @@ history_format(
     const struct master *master, const struct history *history, uint64_t since)
 {
 	json_t *object = json_pack("{s:o, s:o, s:o, s:o, s:o}", "columns",
-	    make_columns(), "rows", make_rows(history, since), "cpu", make_cpu(history),
+	    history_ring_columns(), "rows",
+	    history_ring_rows(&master->history_ring, since), "cpu", make_cpu(history),
 	    "log", make_log(&master->recent_log), "limits", make_limits(master));
 	char *text = object == NULL
 	    ? NULL

@@ -29,7 +29,7 @@
 /* 256 slots of 64 listeners take 1 MB; jansson takes some ten times that. */
 #define STATE_BYTES_MAX (4 << 20)
 
-enum fd_kind { FD_FILE, FD_LISTENER, FD_CONNECTION, FD_CHANNEL };
+enum fd_kind { FD_FILE, FD_LISTENER, FD_CONNECTION, FD_CHANNEL, FD_PIPE };
 
 struct state_reader {
 	struct master *master;
@@ -49,6 +49,8 @@ is_of_kind(int fd, enum fd_kind kind)
 	switch (kind) {
 	case FD_FILE:
 		return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	case FD_PIPE:
+		return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
 	case FD_LISTENER:
 		return type == SOCK_STREAM && is_listening == 1;
 	case FD_CONNECTION:
@@ -223,6 +225,30 @@ read_tickets(struct state_reader *reader, const json_t *master_object)
 	free(secret);
 }
 
+/* The program that saved the state may have had none. */
+static void
+read_recent_log(struct state_reader *reader, const json_t *master_object)
+{
+	struct recent_log *recent = &reader->master->recent_log;
+	const json_t *from = json_object_get(master_object, "recent_log"), *line;
+	size_t i;
+	if (from == NULL)
+		return;
+	int read_fd = (int)read_number(reader, from, "recent_log", "read_fd", INT_MAX);
+	int write_fd =
+	    (int)read_number(reader, from, "recent_log", "write_fd", INT_MAX);
+	if (reader->json.failed || claim(reader, "recent_log", FD_PIPE, read_fd) < 0 ||
+	    claim(reader, "recent_log", FD_PIPE, write_fd) < 0)
+		return;
+	recent->inherited_fds[0] = read_fd;
+	recent->inherited_fds[1] = write_fd;
+	json_array_foreach(json_object_get(from, "lines"), i, line)
+	{
+		if (json_is_string(line))
+			recent_log_add(recent, json_string_value(line));
+	}
+}
+
 static void
 read_master(struct state_reader *reader, const json_t *root)
 {
@@ -234,6 +260,10 @@ read_master(struct state_reader *reader, const json_t *root)
 		json_reader_fail(json, "master", "started_ns", "out of range");
 	read_run_time_faults(reader, from);
 	read_tickets(reader, from);
+	read_recent_log(reader, from);
+	history_ring_load(&master->history_ring,
+	    json_object_get(from, "history_columns"),
+	    json_object_get(from, "history_rows"));
 	int fd = (int)read_number(reader, from, "master", "ledger_fd", INT_MAX);
 	if (json->failed || claim(reader, "ledger", FD_FILE, fd) < 0)
 		return;

@@ -126,6 +126,10 @@ set_all_inheritable(const struct master *master, bool is_inheritable)
 	set_inheritable(master->workers.ledger->fd, is_inheritable);
 	if (master->workers.fault_records != NULL)
 		set_inheritable(master->workers.fault_records->fd, is_inheritable);
+	if (master->recent_log.pipe.is_started) {
+		set_inheritable(master->recent_log.pipe.read_fd, is_inheritable);
+		set_inheritable(log_copy_fd(), is_inheritable);
+	}
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
 		const struct http_server *http_server =
 		    admin_listener_server(master->admin, (enum http_server_kind)i);
@@ -207,6 +211,20 @@ save_tickets(json_t **object, const struct tls_tickets *tickets)
 	free(text);
 }
 
+/* The pipe of the latest warnings, and the lines, the oldest first. */
+static json_t *
+save_recent_log(const struct recent_log *recent)
+{
+	json_t *lines = json_array();
+	uint64_t count =
+	    recent->count < RECENT_LOG_LINES ? recent->count : RECENT_LOG_LINES;
+	for (uint64_t n = count; n > 0; n--)
+		json_record_append(
+		    &lines, json_record_text(recent_log_line(recent, n - 1)));
+	return json_pack("{s:i, s:i, s:o}", "read_fd", recent->pipe.read_fd, "write_fd",
+	    log_copy_fd(), "lines", lines);
+}
+
 static json_t *
 save_master(const struct master *master)
 {
@@ -217,6 +235,12 @@ save_master(const struct master *master)
 		    json_integer(master->workers.fault_records->fd));
 	if (master->config.tickets.since_ns != 0)
 		save_tickets(&object, &master->config.tickets);
+	if (master->recent_log.pipe.is_started)
+		json_record_put(
+		    &object, "recent_log", save_recent_log(&master->recent_log));
+	json_record_put(&object, "history_columns", history_ring_columns());
+	json_record_put(
+	    &object, "history_rows", history_ring_rows(&master->history_ring, 0));
 	json_record_put(
 	    &object, "run_time_faults", save_run_time_faults(&master->config.current));
 	return object;
