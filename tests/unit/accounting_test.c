@@ -54,6 +54,57 @@ an_answer_is_timed_from_its_due_time_and_from_its_send(void **state)
 	    histogram_max(histogram_of(fixture, LATENCY_SERVICE)) + MS);
 }
 
+/* Payloads of 8 bytes, which are sent and compared many at once. */
+static void
+use_uniform_messages(struct conn_fixture *fixture)
+{
+	char text[PLAN_ERROR_MAX];
+
+	expectation_close(&fixture->expectation);
+	sequence_close(&fixture->sequence);
+	fixture->plan.payload = true;
+	fixture->plan.size_min = fixture->plan.size_max = 8;
+	fixture->plan.reply.kind = REPLY_ECHO;
+	assert_int_equal(sequence_open(&fixture->plan, &fixture->sequence, text), 0);
+	assert_true(fixture->sequence.is_uniform);
+	expectation_open(&fixture->plan, &fixture->sequence, &fixture->expectation);
+}
+
+/* Three messages are due since 2 ms and two now: all are sent by one call. The answers
+ * to four of them and a half are read by one call. */
+static void
+messages_sent_and_answered_at_once_are_timed_and_counted_each(void **state)
+{
+	struct conn_fixture *fixture = *state;
+	struct load_context *g = &fixture->ctx;
+	const struct counters_messages *m = &g->counters->messages;
+	const struct histogram *response = histogram_of(fixture, LATENCY_RESPONSE);
+	uint8_t bytes[40];
+
+	use_uniform_messages(fixture);
+	connect_both(fixture);
+	fixture->conn.ready_ns = 0; /* for a long time */
+	g->times.now_ns = clock_now_ns();
+	conn_state_schedule_many(g, &fixture->conn, g->times.now_ns - 2 * MS, 3);
+	conn_state_schedule_many(g, &fixture->conn, g->times.now_ns, 2);
+	conn_advance(g, &fixture->conn);
+	assert_int_equal(counters_get(&g->counters->messages_due), 5);
+	assert_int_equal(counters_get(&m->sent), 5);
+	assert_int_equal(counters_get(&g->counters->messages_late), 3);
+	assert_int_equal(histogram_count(histogram_of(fixture, LATENCY_SEND_LAG)), 5);
+	assert_true(histogram_min(histogram_of(fixture, LATENCY_SEND_LAG)) == 0);
+	assert_int_equal(recv(fixture->peer, bytes, 40, MSG_WAITALL), 40);
+	assert_int_equal(send(fixture->peer, bytes, 36, 0), 36);
+	run_once(fixture);
+	assert_int_equal(counters_get(&m->verified), 4);
+	assert_int_equal(histogram_count(response), 4);
+	assert_true(histogram_max(response) - histogram_min(response) == 2 * MS);
+	peer_closes_and_conn_notices(fixture);
+	assert_int_equal(counters_get(&m->wrong), 0);
+	assert_int_equal(counters_lost(m), 1);
+	assert_int_equal(histogram_count(histogram_of(fixture, LATENCY_AGE)), 1);
+}
+
 /* The wait for a free slot is not this client's lateness. */
 static void
 a_message_is_late_from_when_the_connection_could_take_it(void **state)
@@ -547,6 +598,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 		RUN(an_answer_is_timed_from_its_due_time_and_from_its_send),
+		RUN(messages_sent_and_answered_at_once_are_timed_and_counted_each),
 		RUN(a_message_is_late_from_when_the_connection_could_take_it),
 		RUN(messages_without_answers_are_all_late),
 		RUN(a_message_that_waits_for_a_connection_is_blocked),
