@@ -29,9 +29,11 @@ setup_file()
 	needs command nsenter
 }
 
-# A network of this test alone, in which the client has an address for each connection.
+# A network of this test alone, in which the client has an address for each connection. With
+# real-time priority of the test, other load on the machine delays nothing that it starts.
 make_network()
 {
+	chrt --rr --pid 1 $BASHPID
 	spawn network unshare -n sleep 600
 	NETWORK="nsenter -n -t $(<network.pid)"
 	is_own_network()
@@ -56,8 +58,7 @@ start_run() # PORT ARG...
 	spawn capture $NETWORK tcpdump -i lo -n -B $((65536 * (SCALE > 4 ? 4 : SCALE))) -s 74 \
 		--time-stamp-precision=nano -w run.pcap "tcp port $port"
 	wait_until grep -q 'listening on' capture.log
-	# With real-time priority other load on the machine does not delay the client.
-	spawn run $NETWORK chrt --rr 1 "$BUILD/yodel" -q -c "$CONNECTIONS" --source-ip 10.98.0.0/15 \
+	spawn run $NETWORK "$BUILD/yodel" -q -c "$CONNECTIONS" --source-ip 10.98.0.0/15 \
 		--interval $((100 * SCALE))ms --hold=$((250 * SCALE))ms --timeout $((10 * SCALE))s \
 		--json run.json "$@" "127.0.0.1:$port"
 	RUN_PID=$SPAWNED
@@ -79,17 +80,30 @@ end_run()
 	grep -q '^0 packets dropped by kernel' capture.log
 }
 
-# Holds the run against its capture: all outages are found, none is invented, and 99 % agree
-# within 2 ms in a run that is valid (on a busy machine, within 20 ms).
-check_run() # PORT
+# The client does not name itself. (Retransmits of a path that drops packets are a reason, too.)
+was_on_time()
 {
-	python3 "$BATS_TEST_DIRNAME/lib/outages_of_capture.py" run.pcap "$1" run.json | tee compared.json
+	[ "$(of_result 'any("client" in why or "load process" in why for why in r["trust"]["reasons"])')" = False ]
+}
+
+# The run of this function, again while its client was late itself; after three such runs the
+# machine is too busy to tell. Then holds it against its capture: all outages are found, none is
+# invented, and 99 % agree within 2 ms.
+check_run() # FUNCTION PORT
+{
+	local attempt
+	for attempt in 1 2 3; do
+		"$1" "$2"
+		of_result 'r["trust"]'
+		! was_on_time || break
+	done
+	was_on_time || skip "the client was late in $attempt runs"
+	python3 "$BATS_TEST_DIRNAME/lib/outages_of_capture.py" run.pcap "$2" run.json | tee compared.json
 	python3 - <<-'END'
 		import json
 		c = json.load(open("compared.json"))
 		assert c["captured"] > 0 and c["missing"] == 0 and c["invented"] == 0, c
-		agree = c["close"] if c["verdict"] == "valid" else c["near"]
-		assert agree >= 0.99 * c["captured"], c
+		assert c["close"] >= 0.99 * c["captured"], c
 	END
 }
 
@@ -98,22 +112,26 @@ of_result() # EXPRESSION - with the result as r
 	python3 -c 'import json, sys; r = json.load(open("run.json")); print(eval(sys.argv[1]))' "$1"
 }
 
-@test "a path that drops packets for half a second makes each connection dark" {
-	make_network
-	YODELD_RUN=$NETWORK start_yodeld -w $WORKERS --listen 127.0.0.1:0
-	start_run "$PORT" -d $((4 * SCALE))s
+run_with_cut_path() # PORT
+{
+	start_run "$1" -d $((4 * SCALE))s
 	in_network nft -f - <<-END
 		table ip cut {
 		  chain input {
 		    type filter hook input priority 0
-		    tcp dport $PORT drop
+		    tcp dport $1 drop
 		  }
 		}
 	END
 	sleep "$(times_scale 0.5)"
 	in_network nft delete table ip cut
 	end_run
-	check_run "$PORT"
+}
+
+@test "a path that drops packets for half a second makes each connection dark" {
+	make_network
+	YODELD_RUN=$NETWORK start_yodeld -w $WORKERS --listen 127.0.0.1:0
+	check_run run_with_cut_path "$PORT"
 	[ "$(of_result 'r["hold"]["connections"]')" = "$CONNECTIONS" ]
 	[ "$(of_result 'r["hold"]["lost"], r["hold"]["reconnected"], r["messages"]["wrong"]')" = "(0, 0, 0)" ]
 	[ "$(of_result 'min(o["length_ns"] for o in r["outages"])')" -gt $((400000000 * SCALE)) ]
@@ -121,37 +139,54 @@ of_result() # EXPRESSION - with the result as r
 	[[ $output =~ [0-9,]+" of "[0-9,]+" connections dark for "[0-9.]+" "m?"s to "[0-9.]+" "m?"s from "[0-9:.]+" UTC; 0 lost; 0 wrong bytes" ]]
 }
 
-@test "a worker that is stopped makes its connections dark, and no other" {
-	make_network
-	YODELD_RUN=$NETWORK start_yodeld -w $((WORKERS + 2)) --listen 127.0.0.1:0
-	start_run "$PORT" -d $((4 * SCALE))s
+# HELD is the number of the worker's connections.
+run_with_stopped_worker() # PORT
+{
+	start_run "$1" -d $((4 * SCALE))s
 	local worker
 	worker=$(worker_pids | head -n 1)
 	# With loopback addresses its connections are those of its descriptors.
-	local held
-	held=$(find "/proc/$worker/fd" -lname 'socket:*' | wc -l)
+	HELD=$(find "/proc/$worker/fd" -lname 'socket:*' | wc -l)
 	kill -STOP "$worker"
 	sleep "$(times_scale 0.6)"
 	kill -CONT "$worker"
 	end_run
-	check_run "$PORT"
+}
+
+@test "a worker that is stopped makes its connections dark, and no other" {
+	make_network
+	YODELD_RUN=$NETWORK start_yodeld -w $((WORKERS + 2)) --listen 127.0.0.1:0
+	check_run run_with_stopped_worker "$PORT"
 	local dark
 	dark=$(of_result 'r["hold"]["connections"]')
-	echo "$dark dark connections, $held sockets of the worker"
-	[ "$dark" -gt $((held - 10)) ]
-	[ "$dark" -le "$held" ]
+	echo "$dark dark connections, $HELD sockets of the worker"
+	[ "$dark" -gt $((HELD - 10)) ]
+	[ "$dark" -le "$HELD" ]
 	[ "$(of_result 'r["hold"]["periods"] == r["hold"]["connections"] and r["hold"]["lost"] == 0')" = True ]
+}
+
+start_server() # NUMBER
+{
+	spawn "server$1" $NETWORK setsid "$YODELD" --set "instance=server$1" --set survive_crashes=false \
+		--listen "127.0.0.1:700$1=whoami"
+	wait_until grep -q ready "server$1.log"
+}
+
+run_with_killed_server() # PORT
+{
+	! has_ended "$(<server3.pid)" || start_server 3
+	start_run "$1" -d 7s --warmup 1s -p 1 --expect whoami
+	sleep 1.5 # until the warm-up is over
+	kill -KILL -- "-$(<server3.pid)"
+	end_run
 }
 
 @test "one of three servers that is killed behind HAProxy makes a third of them dark" {
 	needs command haproxy
 	make_network
-	local i ports=()
+	local i
 	for i in 1 2 3; do
-		spawn "server$i" $NETWORK setsid "$YODELD" --set "instance=server$i" --set survive_crashes=false \
-			--listen "127.0.0.1:700$i=whoami"
-		ports+=("700$i")
-		wait_until grep -q ready "server$i.log"
+		start_server $i
 	done
 	cat >haproxy.cfg <<-END
 		defaults
@@ -173,11 +208,7 @@ of_result() # EXPRESSION - with the result as r
 	END
 	spawn haproxy $NETWORK haproxy -db -f haproxy.cfg
 	wait_until in_network bash -c ': </dev/tcp/127.0.0.1/7000'
-	start_run 7000 -d 7s --warmup 1s -p 1 --expect whoami
-	sleep 1.5 # until the warm-up is over
-	kill -KILL -- "-$(<server3.pid)"
-	end_run
-	check_run 7000
+	check_run run_with_killed_server 7000
 	of_result 'r["hold"], r["servers"]'
 	local served dark
 	served=$(of_result 'next(s["connections"] for s in r["servers"] if s["name"] == "server3")')
