@@ -254,6 +254,24 @@ run_with_killed_server() # PORT
 	[ "$(of_result 'r["hold"]["open"], r["hold"]["lost"], r["hold"]["connections"]')" = "(3, 0, 3)" ]
 }
 
+@test "outages that a late client may have made itself are suspect" {
+	start_yodeld -w 1 --listen 127.0.0.1:0
+	spawn run "$BUILD/yodel" -q -w 1 -c 4 -d 4s --interval 20ms --hold=100ms --json run.json \
+		--json-lines seconds.json "127.0.0.1:$PORT"
+	wait_until [ -s seconds.json ]
+	local client since
+	client=$(children_of "$SPAWNED")
+	kill -STOP $client
+	since=${EPOCHREALTIME/./}
+	is_over() { [ $((${EPOCHREALTIME/./} - since)) -gt 400000 ]; }
+	wait_until is_over
+	kill -CONT $client
+	wait "$SPAWNED" || true
+	[ "$(of_result 'r["hold"]["doubtful"] >= 4 and r["hold"]["own_max_ns"] > 200e6')" = True ]
+	[ "$(of_result 'r["trust"]["verdict"]')" != valid ]
+	[ "$(of_result 'any("which affects the outages" in why and "may not have been longer" in why for why in r["trust"]["reasons"])')" = True ]
+}
+
 @test "a run without an outage says so, and --hold needs a schedule" {
 	start_yodeld --listen 127.0.0.1:0
 	run -0 "$BUILD/yodel" -c 2 -d 500ms --interval 50ms --hold=5s "127.0.0.1:$PORT"

@@ -102,7 +102,7 @@ account_answers(struct load_context *ctx, struct conn *conn,
 	counters_add(is_correct ? &messages->verified : &messages->wrong, count);
 	counters_add(&messages->in_flight, -(uint64_t)count);
 	counters_set(&ctx->counters->last_answer_ns, now_ns);
-	outage_watch_answered(ctx, conn, message->intended_ns,
+	outage_watch_answered(ctx, conn, message,
 	    now_ns - (ctx->sample.weight > 0 ? ctx->sample.waited_ns : 0));
 	own_delay_answered(ctx, conn, message, is_measured, count);
 	if (message->intended_ns >= ctx->times.measure_ns)
@@ -325,7 +325,7 @@ accounting_connection_lost(
 	for (; conn->in_flight > 0; conn->in_flight--) {
 		struct queued_message message =
 		    message_queue_pop(&ctx->message_pool, &conn->queue);
-		outage_watch_lost(ctx, conn, message.intended_ns);
+		outage_watch_lost(ctx, conn, &message);
 		count_lost_message(ctx, conn, message, is_wrong, loss);
 		is_wrong = false; /* of the oldest message only */
 	}

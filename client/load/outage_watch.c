@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "lib/clock.h"
 #include "lib/xmalloc.h"
 
 struct outage_watch {
@@ -9,6 +10,7 @@ struct outage_watch {
 				 or loss of the connection; 0: none */
 	uint64_t opened_ns;   /* the connection that replaces it; 0: not yet */
 	uint64_t answered_ns; /* arrival of the last answer; 0: none yet */
+	uint32_t own_us;      /* of since_ns: by which this client sent it late */
 	int16_t server;       /* that answered last; -1: not known */
 	uint8_t how;          /* enum outage_end: of the period that goes on */
 	bool is_idle_loss; /* since_ns is the loss: no message waited for an answer */
@@ -33,16 +35,21 @@ watch_of(const struct load_context *ctx, const struct conn *conn)
 /* Periods that end in the warm-up are not measured. */
 static void
 add(struct load_context *ctx, const struct conn *conn, uint64_t begin_ns,
-    uint64_t end_ns, enum outage_end how)
+    uint64_t end_ns, uint64_t own_ns, enum outage_end how)
 {
+	uint64_t short_ns = ctx->plan->hold_ns;
 	const struct outage outage = {
 		.begin_ns = begin_ns,
 		.end_ns = end_ns,
 		.connection = (uint32_t)conn_state_number(ctx, conn),
 		.end = (uint8_t)how,
 	};
-	if (end_ns >= ctx->times.measure_ns)
-		outages_add(ctx->counters->outages, &outage);
+	if (end_ns < ctx->times.measure_ns)
+		return;
+	outages_add(ctx->counters->outages, &outage);
+	if (how != OUTAGE_LOST)
+		outages_add_own(ctx->counters->outages, own_ns,
+		    end_ns - begin_ns <= short_ns + own_ns);
 }
 
 /* When the wait for an answer began in which this message is the first. */
@@ -52,6 +59,21 @@ begin_of(const struct outage_watch *watch, uint64_t intended_ns)
 	if (watch->since_ns != 0)
 		return watch->since_ns;
 	return intended_ns > watch->answered_ns ? intended_ns : watch->answered_ns;
+}
+
+/* The part of that wait in which the message was not sent yet, for this client was
+ * late.
+ */
+static uint64_t
+own_of(const struct outage_watch *watch, const struct queued_message *message)
+{
+	if (watch->since_ns != 0)
+		return (uint64_t)watch->own_us * NS_PER_US;
+	uint64_t begin_ns = begin_of(watch, message->intended_ns);
+	uint64_t own_ns = (uint64_t)message->own_us * NS_PER_US;
+	uint64_t unsent_ns =
+	    message->written_ns > begin_ns ? message->written_ns - begin_ns : 0;
+	return own_ns < unsent_ns ? own_ns : unsent_ns;
 }
 
 /* A connection that replaces an idle one waits for its next message: no outage. */
@@ -65,12 +87,14 @@ excused_ns(const struct outage_watch *watch, uint64_t intended_ns)
 
 void
 outage_watch_take_answer(struct load_context *ctx, const struct conn *conn,
-    uint64_t intended_ns, uint64_t arrived_ns)
+    const struct queued_message *message, uint64_t arrived_ns)
 {
 	struct outage_watch *watch = watch_of(ctx, conn);
+	uint64_t intended_ns = message->intended_ns;
 	uint64_t begin_ns = begin_of(watch, intended_ns);
 	if (arrived_ns > begin_ns + ctx->plan->hold_ns + excused_ns(watch, intended_ns))
-		add(ctx, conn, begin_ns, arrived_ns, (enum outage_end)watch->how);
+		add(ctx, conn, begin_ns, arrived_ns, own_of(watch, message),
+		    (enum outage_end)watch->how);
 	watch->since_ns = 0;
 	watch->is_idle_loss = false;
 	watch->answered_ns = arrived_ns;
@@ -78,11 +102,12 @@ outage_watch_take_answer(struct load_context *ctx, const struct conn *conn,
 }
 
 void
-outage_watch_take_loss(
-    struct load_context *ctx, const struct conn *conn, uint64_t intended_ns)
+outage_watch_take_loss(struct load_context *ctx, const struct conn *conn,
+    const struct queued_message *message)
 {
 	struct outage_watch *watch = watch_of(ctx, conn);
-	watch->since_ns = begin_of(watch, intended_ns);
+	watch->own_us = (uint32_t)(own_of(watch, message) / NS_PER_US);
+	watch->since_ns = begin_of(watch, message->intended_ns);
 }
 
 void
@@ -96,6 +121,7 @@ outage_watch_take_reconnect(struct load_context *ctx, const struct conn *conn)
 	if (ctx->plan->load == PLAN_OPEN && watch->since_ns == 0 &&
 	    conn->queue.head == MESSAGE_QUEUE_NONE) {
 		watch->since_ns = ctx->times.now_ns;
+		watch->own_us = 0;
 		watch->is_idle_loss = true;
 	}
 }
@@ -121,7 +147,7 @@ outage_watch_take_end(struct load_context *ctx, const struct conn *conn)
 {
 	struct outage_watch *watch = watch_of(ctx, conn);
 	uint64_t now_ns = ctx->times.now_ns;
-	add(ctx, conn, watch->since_ns != 0 ? watch->since_ns : now_ns, now_ns,
+	add(ctx, conn, watch->since_ns != 0 ? watch->since_ns : now_ns, now_ns, 0,
 	    OUTAGE_LOST);
 	watch->since_ns = 0;
 	watch->is_idle_loss = false;
@@ -131,14 +157,15 @@ static void
 add_open(struct load_context *ctx, const struct conn *conn)
 {
 	const struct outage_watch *watch = watch_of(ctx, conn);
-	uint64_t intended_ns = ctx->times.now_ns;
-	if (conn->queue.head != MESSAGE_QUEUE_NONE)
-		intended_ns =
-		    message_queue_at(&ctx->message_pool, conn->queue.head)->intended_ns;
-	uint64_t begin_ns = begin_of(watch, intended_ns);
+	struct queued_message none = { .intended_ns = ctx->times.now_ns };
+	const struct queued_message *message = conn->queue.head == MESSAGE_QUEUE_NONE
+	    ? &none
+	    : message_queue_at(&ctx->message_pool, conn->queue.head);
+	uint64_t begin_ns = begin_of(watch, message->intended_ns);
 	if (ctx->times.now_ns >
-	    begin_ns + ctx->plan->hold_ns + excused_ns(watch, intended_ns))
-		add(ctx, conn, begin_ns, ctx->times.now_ns, OUTAGE_OPEN);
+	    begin_ns + ctx->plan->hold_ns + excused_ns(watch, message->intended_ns))
+		add(ctx, conn, begin_ns, ctx->times.now_ns, own_of(watch, message),
+		    OUTAGE_OPEN);
 }
 
 void

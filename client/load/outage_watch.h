@@ -13,6 +13,9 @@
  * period of a connection that is lost while it is idle begins with the loss; the wait
  * of its replacement for a message does not count. Without --hold nothing is watched
  * (ctx->watches is NULL).
+ *
+ * Of a message that this client sent late by itself, it is not known whether it would
+ * have been answered at once: so far the begin of the period is uncertain.
  */
 #ifndef CLIENT_LOAD_OUTAGE_WATCH_H
 #define CLIENT_LOAD_OUTAGE_WATCH_H
@@ -27,31 +30,31 @@ void outage_watch_finish(struct load_context *ctx);
 
 /* What the functions below do with --hold. */
 void outage_watch_take_answer(struct load_context *ctx, const struct conn *conn,
-    uint64_t intended_ns, uint64_t arrived_ns);
-void outage_watch_take_loss(
-    struct load_context *ctx, const struct conn *conn, uint64_t intended_ns);
+    const struct queued_message *message, uint64_t arrived_ns);
+void outage_watch_take_loss(struct load_context *ctx, const struct conn *conn,
+    const struct queued_message *message);
 void outage_watch_take_reconnect(struct load_context *ctx, const struct conn *conn);
 void outage_watch_take_opening(struct load_context *ctx, const struct conn *conn);
 void outage_watch_take_server(
     struct load_context *ctx, const struct conn *conn, int server);
 void outage_watch_take_end(struct load_context *ctx, const struct conn *conn);
 
-/* The message with that intended time is answered. */
+/* The message is answered. */
 static inline void
 outage_watch_answered(struct load_context *ctx, const struct conn *conn,
-    uint64_t intended_ns, uint64_t arrived_ns)
+    const struct queued_message *message, uint64_t arrived_ns)
 {
 	if (ctx->watches != NULL)
-		outage_watch_take_answer(ctx, conn, intended_ns, arrived_ns);
+		outage_watch_take_answer(ctx, conn, message, arrived_ns);
 }
 
 /* The message will not be answered: its connection is lost. */
 static inline void
-outage_watch_lost(
-    struct load_context *ctx, const struct conn *conn, uint64_t intended_ns)
+outage_watch_lost(struct load_context *ctx, const struct conn *conn,
+    const struct queued_message *message)
 {
 	if (ctx->watches != NULL)
-		outage_watch_take_loss(ctx, conn, intended_ns);
+		outage_watch_take_loss(ctx, conn, message);
 }
 
 /* The connection is lost and is being replaced. */

@@ -27,7 +27,10 @@ own_delay_weight(struct load_context *ctx, const struct conn *conn)
 		sample->slow_ns += sample->slow_ns / RISE + 1;
 	else
 		sample->slow_ns -= sample->slow_ns / FALL;
-	if (is_slow || conn->due > 0)
+	/* The begin or the end of a period of --hold is as exact as the arrival. */
+	bool is_outage = ctx->watches != NULL &&
+	    (conn->in_flight > 1 || age_ns > ctx->plan->hold_ns);
+	if (is_slow || is_outage || conn->due > 0)
 		return 1;
 	if (sample->skip-- > 1)
 		return 0;

@@ -13,6 +13,8 @@
  *
  *   - all that answer one of the slowest 1.5 % of the messages, weight 1;
  *   - all on a connection with messages that wait for this answer, weight 1;
+ *   - with --hold, all on a connection with several in flight or one that was without
+ *     an answer for so long, weight 1;
  *   - of the others 1 in OWN_DELAY_STRIDE by chance, with that weight.
  *
  * Two histograms of the same messages, as measured and without the own delay, then show

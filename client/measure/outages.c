@@ -23,3 +23,16 @@ outages_add(struct outages *outages, const struct outage *outage)
 	outages->list[n] = *outage;
 	atomic_store_explicit(&outages->count, n + 1, memory_order_release);
 }
+
+void
+outages_add_own(struct outages *outages, uint64_t own_ns, bool may_be_none)
+{
+	if (own_ns > atomic_load_explicit(&outages->own_max_ns, memory_order_relaxed))
+		atomic_store_explicit(
+		    &outages->own_max_ns, own_ns, memory_order_relaxed);
+	if (own_ns <= OUTAGE_EXACT_NS)
+		return;
+	atomic_fetch_add_explicit(&outages->inexact, 1, memory_order_relaxed);
+	if (may_be_none)
+		atomic_fetch_add_explicit(&outages->doubtful, 1, memory_order_relaxed);
+}

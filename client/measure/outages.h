@@ -7,6 +7,7 @@
 #define CLIENT_MEASURE_OUTAGES_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,10 @@ enum outage_end {
 };
 extern const char *const outages_end_names[]; /* NULL at the end */
 
+/* A period whose begin is less certain than this, for the client was late, is inexact.
+ */
+#define OUTAGE_EXACT_NS UINT64_C(2000000)
+
 struct outage {
 	/* From the intended time of the first message whose answer was late to the
 	 * arrival of its answer; CLOCK_MONOTONIC. */
@@ -32,6 +37,9 @@ struct outage {
 struct outages {
 	_Atomic uint32_t count;  /* complete entries of `list` */
 	_Atomic uint64_t missed; /* found when the list was full */
+	_Atomic uint64_t inexact;
+	_Atomic uint64_t doubtful;   /* inexact, and maybe not longer than the limit */
+	_Atomic uint64_t own_max_ns; /* largest uncertainty */
 	uint32_t room;
 	struct outage list[];
 };
@@ -40,5 +48,8 @@ struct outages {
 size_t outages_bytes(uint32_t room);
 
 void outages_add(struct outages *outages, const struct outage *outage);
+
+/* The begin of a period is uncertain by `own_ns`. */
+void outages_add_own(struct outages *outages, uint64_t own_ns, bool may_be_none);
 
 #endif

@@ -163,6 +163,9 @@ struct result_hold {
 	uint64_t reconnected; /* periods that ended on a new connection */
 	uint64_t other_server; /* of these: at another server than before */
 	uint64_t open;         /* periods that lasted to the end of the run */
+	uint64_t inexact; /* periods uncertain by over 2 ms, for this client was late */
+	uint64_t doubtful;   /* of these: maybe not longer than plan.hold_ns */
+	uint64_t own_max_ns; /* largest uncertainty */
 };
 
 struct result_outage {

@@ -281,6 +281,11 @@ collect_outages(const struct counters *counters, struct result *ret)
 	    ret->outages, ret->outage_count + count + 1, sizeof(*ret->outages));
 	hold->periods += count + missed;
 	hold->unlisted += missed;
+	uint64_t own_max_ns = atomic_load(&from->own_max_ns);
+	hold->inexact += atomic_load(&from->inexact);
+	hold->doubtful += atomic_load(&from->doubtful);
+	if (own_max_ns > hold->own_max_ns)
+		hold->own_max_ns = own_max_ns;
 	for (size_t i = 0; i < count; i++) {
 		hold->connections +=
 		    i == 0 || sorted[i].connection != sorted[i - 1].connection;

@@ -154,6 +154,9 @@ static const struct json_record_field hold_fields[] = {
 	JSON_RECORD(HOLD, reconnected, JSON_RECORD_SUM),
 	JSON_RECORD(HOLD, other_server, JSON_RECORD_SUM),
 	JSON_RECORD(HOLD, open, JSON_RECORD_SUM),
+	JSON_RECORD(HOLD, inexact, JSON_RECORD_SUM),
+	JSON_RECORD(HOLD, doubtful, JSON_RECORD_SUM),
+	JSON_RECORD(HOLD, own_max_ns, JSON_RECORD_MOST),
 	END,
 };
 

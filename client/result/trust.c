@@ -7,6 +7,7 @@
 
 #include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
+#include "client/measure/outages.h"
 #include "client/result/client_delay.h"
 
 /* A busier load process has no reserve when many answers arrive at once. */
@@ -22,6 +23,9 @@
 #define LAG_PART 0.10
 #define LAG_SUSPECT_NS 1e6
 #define LAG_INVALID_NS 10e6
+/* Part of the periods of --hold, and of the messages, above which OUTAGE_EXACT_NS does
+ * not hold for 99 % of the periods. */
+#define INEXACT_SUSPECT 0.01
 /* The percentiles hide a stall if the highest of them is below this part of it. */
 #define STALL_PART 0.5
 /* A stall of this length is reported; a shorter one if it takes this part of the time
@@ -235,6 +239,41 @@ check_unmeasured_delay(struct result *result)
 		result_trust_add(&result->trust, RESULT_SUSPECT,
 		    "this client did not get the CPU time that it needed%s",
 		    causes.text);
+}
+
+/* The outages are absolute times, to OUTAGE_EXACT_NS; beside them the client's lateness
+ * is too small a part of the response for check_client_delay(). */
+static void
+check_outages(struct result *result)
+{
+	const struct result_hold *hold = &result->hold;
+	const struct histogram *lag = result->latency[LATENCY_SEND_LAG];
+	uint64_t p99 = histogram_percentile(lag, 99);
+	char count[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX], text[UNITS_TEXT_MAX],
+	    exact[UNITS_TEXT_MAX];
+	struct causes causes;
+	if (result->plan.hold_ns == 0)
+		return;
+	units_show_duration(OUTAGE_EXACT_NS, exact);
+	explain_delay(result, &causes);
+	if (hold->doubtful > 0 ||
+	    (double)hold->inexact > INEXACT_SUSPECT * (double)hold->periods)
+		result_trust_add(&result->trust, RESULT_SUSPECT,
+		    "this client was late, which affects the outages: %s of %s are uncertain by more than %s (up to %s)%s%s%s",
+		    units_show_count(hold->inexact, count),
+		    units_show_count(hold->periods, all), exact,
+		    units_show_duration(hold->own_max_ns, text),
+		    hold->doubtful > 0 ? ", and may not have been longer than --hold: "
+				       : "",
+		    hold->doubtful > 0
+			? units_show_count(hold->doubtful, (char[UNITS_TEXT_MAX]){ 0 })
+			: "",
+		    causes.text);
+	else if (percentile_interval_is_known(99, histogram_count(lag)) &&
+	    p99 > OUTAGE_EXACT_NS)
+		result_trust_add(&result->trust, RESULT_SUSPECT,
+		    "this client was late, which affects the outages: it sent %s late at p99, expected at most %s%s",
+		    units_show_duration(p99, text), exact, causes.text);
 }
 
 static void
@@ -463,6 +502,7 @@ check_load(struct result *result)
 	check_died(result);
 	check_client_delay(result);
 	check_unmeasured_delay(result);
+	check_outages(result);
 	check_cpu(result);
 	check_steal(result);
 	check_rate(result);

@@ -57,14 +57,16 @@ tear_down(void **state)
 static void
 answer(struct fixture *fixture, uint64_t intended_ms, uint64_t arrived_ms)
 {
+	const struct queued_message message = { .intended_ns = intended_ms * MS };
 	outage_watch_answered(
-	    &fixture->ctx, &fixture->conns[1], intended_ms * MS, arrived_ms * MS);
+	    &fixture->ctx, &fixture->conns[1], &message, arrived_ms * MS);
 }
 
 static void
 lose(struct fixture *fixture, uint64_t intended_ms)
 {
-	outage_watch_lost(&fixture->ctx, &fixture->conns[1], intended_ms * MS);
+	const struct queued_message message = { .intended_ns = intended_ms * MS };
+	outage_watch_lost(&fixture->ctx, &fixture->conns[1], &message);
 }
 
 /* The only period, of connection 11. */
@@ -233,6 +235,66 @@ what_the_list_cannot_hold_is_counted(void **state)
 	assert_int_equal(fixture->counters.outages->missed, 2);
 }
 
+static struct queued_message
+sent_late(uint64_t intended_ms, uint32_t late_ms)
+{
+	return (struct queued_message){
+		.intended_ns = intended_ms * MS,
+		.written_ns = (intended_ms + late_ms) * MS,
+		.own_us = late_ms * 1000,
+	};
+}
+
+static void
+answer_late(struct fixture *fixture, uint64_t intended_ms, uint32_t late_ms,
+    uint64_t arrived_ms)
+{
+	struct queued_message message = sent_late(intended_ms, late_ms);
+	outage_watch_answered(
+	    &fixture->ctx, &fixture->conns[1], &message, arrived_ms * MS);
+}
+
+static void
+assert_inexact(const struct fixture *fixture, uint64_t inexact, uint64_t doubtful,
+    uint64_t own_max_ms)
+{
+	const struct outages *outages = fixture->counters.outages;
+	assert_int_equal(outages->inexact, inexact);
+	assert_int_equal(outages->doubtful, doubtful);
+	assert_int_equal(outages->own_max_ns, own_max_ms * MS);
+}
+
+static void
+a_message_sent_late_makes_the_begin_uncertain(void **state)
+{
+	struct fixture *fixture = *state;
+	answer_late(fixture, 1000, 0, 1001);
+	answer_late(fixture, 1100, 2, 1400);
+	assert_inexact(fixture, 0, 0, 2);
+	answer_late(fixture, 1500, 30, 1800);
+	assert_inexact(fixture, 1, 0, 30);
+	answer_late(fixture, 2000, 200, 2201);
+	assert_inexact(fixture, 2, 1, 200);
+	/* The second message of a period does not begin it. */
+	answer_late(fixture, 3000, 0, 3500);
+	answer_late(fixture, 3100, 40, 3900);
+	assert_inexact(fixture, 2, 1, 200);
+}
+
+static void
+a_lost_message_sent_late_makes_the_begin_uncertain(void **state)
+{
+	struct fixture *fixture = *state;
+	struct queued_message message = sent_late(1100, 20);
+	answer_late(fixture, 1000, 0, 1001);
+	outage_watch_lost(&fixture->ctx, &fixture->conns[1], &message);
+	lose(fixture, 1200);
+	outage_watch_reconnected(&fixture->ctx, &fixture->conns[1]);
+	answer_late(fixture, 1350, 0, 1360);
+	assert_outage(fixture, 1100, 1360, OUTAGE_RECONNECTED);
+	assert_inexact(fixture, 1, 0, 20);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -251,6 +313,8 @@ main(void)
 		TEST(a_message_without_an_answer_at_the_end_is_an_open_period),
 		TEST(periods_of_the_warm_up_are_not_measured),
 		TEST(what_the_list_cannot_hold_is_counted),
+		TEST(a_message_sent_late_makes_the_begin_uncertain),
+		TEST(a_lost_message_sent_late_makes_the_begin_uncertain),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

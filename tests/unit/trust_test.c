@@ -144,6 +144,37 @@ a_crashed_load_process_is_invalid(void **state)
 }
 
 static void
+outages_that_are_uncertain_by_the_client_are_suspect(void **state)
+{
+	struct result *result = *state;
+
+	result->plan.hold_ns = 250 * MS;
+	result->hold.periods = 1000;
+	result->hold.inexact = 10;
+	result->hold.own_max_ns = 30 * MS;
+	expect(result, RESULT_VALID, NULL);
+	result->hold.inexact = 11;
+	expect(result, RESULT_SUSPECT,
+	    "affects the outages: 11 of 1,000 are uncertain by more than 2 ms (up to 30 ms); in 10 s, load process 0 ran");
+	result->hold.inexact = result->hold.doubtful = 1;
+	expect(result, RESULT_SUSPECT,
+	    "(up to 30 ms), and may not have been longer than --hold: 1; in 10 s");
+}
+
+static void
+a_late_client_is_suspect_with_hold_however_slow_the_answers(void **state)
+{
+	struct result *result = *state;
+
+	histogram_record_many(result->latency[LATENCY_SEND_LAG], 5 * MS, 200);
+	add_delay(result, "response", "p99", 500 * MS, 495 * MS);
+	expect(result, RESULT_VALID, NULL);
+	result->plan.hold_ns = 250 * MS;
+	expect(result, RESULT_SUSPECT,
+	    "late, which affects the outages: it sent 5 ms late at p99, expected at most 2 ms");
+}
+
+static void
 messages_that_were_due_but_not_sent_are_reported(void **state)
 {
 	struct result *result = *state;
@@ -497,6 +528,8 @@ main(void)
 		RUN(the_busiest_load_process_counts),
 		RUN(ignores_the_cpu_of_short_and_of_spinning_runs),
 		RUN(a_crashed_load_process_is_invalid),
+		RUN(outages_that_are_uncertain_by_the_client_are_suspect),
+		RUN(a_late_client_is_suspect_with_hold_however_slow_the_answers),
 		RUN(messages_that_were_due_but_not_sent_are_reported),
 		RUN(a_percentile_that_the_client_lengthened_is_not_valid),
 		RUN(the_reason_names_what_kept_the_client_from_running),
