@@ -531,6 +531,9 @@ conn_on_event(struct load_context *ctx, struct conn *conn, uint32_t events)
 		on_connect_event(ctx, conn);
 	if (!conn_state_talks(conn) && conn->state != CONN_CLOSING)
 		return;
+	if (conn->is_held && (events & EPOLLERR) != 0 &&
+	    ctx->traffic->end_pauses != NULL)
+		ctx->traffic->end_pauses(ctx, conn);
 	if ((events & (EPOLLIN | ended)) != 0 && !conn->is_paused && !conn->is_held)
 		receive(ctx, conn, (events & ended) != 0);
 	conn_advance(ctx, conn);

@@ -78,6 +78,10 @@ struct traffic {
 	/* The peer ended its stream, or reset the connection. True if it was to. */
 	bool (*peer_ended)(struct load_context *ctx, struct conn *conn, bool is_reset);
 
+	/* The peer has reset a connection that is held: pauses end now, so that the
+	 * reset is read. NULL: nothing is held. */
+	void (*end_pauses)(struct load_context *ctx, struct conn *conn);
+
 	/* Since when the connection waits for the peer; 0: it does not. */
 	uint64_t (*waiting_since)(
 	    const struct load_context *ctx, const struct conn *conn);

@@ -27,6 +27,7 @@ struct talk {
 	uint32_t granted;   /* passes that the player may say and has not begun */
 	uint8_t event;      /* enum player_event at which the player stands */
 	bool is_requested;  /* it was returned by next() */
+	bool skips_pauses;  /* the peer has reset the connection */
 };
 
 /* Memory per connection, beside that of conn_state.c. */
@@ -260,7 +261,8 @@ hear(struct load_context *ctx, struct conn *conn, const uint8_t *data, size_t le
 		talk->event = (uint8_t)event;
 		talk->is_requested = false;
 		if (event == PLAYER_PAUSE) {
-			talk->resume_ns = ctx->times.now_ns + detail.pause_ns;
+			talk->resume_ns = ctx->times.now_ns +
+			    (talk->skips_pauses ? 0 : detail.pause_ns);
 			conn_state_set_timer(ctx, conn);
 		} else if (event == PLAYER_OPENED) {
 			count_section(ctx, CONVERSATION_OPENING, LATENCY_OPENING,
@@ -516,6 +518,15 @@ peer_ended(struct load_context *ctx, struct conn *conn, bool is_reset)
 	return true;
 }
 
+/* What is held is heard first: it may be all that the peer had to say. */
+static void
+end_pauses(struct load_context *ctx, struct conn *conn)
+{
+	struct talk *talk = talk_of(ctx, conn);
+	talk->skips_pauses = true;
+	talk->resume_ns = ctx->times.now_ns;
+}
+
 static void
 end(struct load_context *ctx, struct conn *conn)
 {
@@ -610,6 +621,7 @@ const struct traffic traffic_conversation = {
 	.close = close_conversation,
 	.next = next,
 	.peer_ended = peer_ended,
+	.end_pauses = end_pauses,
 	.waiting_since = waiting_since,
 	.resume_ns = resume_ns,
 };

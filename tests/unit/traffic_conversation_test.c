@@ -369,6 +369,33 @@ a_part_that_the_socket_took_is_said_once(void **state)
 	check_message_counts(fixture);
 }
 
+/* Bytes that came meanwhile are held, and the connection does not read. They are wrong
+ * in this file: they come before what they answer. */
+static void
+a_reset_in_a_pause_is_noticed_at_once(void **state)
+{
+	struct conn_fixture *fixture = *state;
+	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+
+	play(fixture,
+	    "S: 220 ready\n--- repeat\nC: NOOP\nS: 250 ok\npause 60s\nC: NEXT\n"
+	    "S: 251 on\n");
+	connect_to_peer(fixture);
+	peer_says_and_conn_hears(fixture, "220 ready\r\n");
+	send_messages(fixture, 1);
+	peer_hears(fixture, "NOOP\r\n");
+	peer_says_and_conn_hears(fixture, "250 ok\r\n");
+	peer_says_and_conn_hears(fixture, "251 on\r\n");
+	assert_true(fixture->conn.is_held);
+	setsockopt(fixture->peer, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(fixture->peer);
+	fixture->peer = -1;
+	run_once(fixture);
+	assert_int_equal(fixture->conn.state, CONN_WAITING);
+	assert_int_equal(atomic_load(&fixture->ctx.counters->mismatches), 1);
+	check_message_counts(fixture);
+}
+
 int
 main(void)
 {
@@ -385,6 +412,7 @@ main(void)
 		RUN(a_greeting_waits_until_its_pass_is_due),
 		RUN(a_pass_that_says_nothing_is_a_message),
 		RUN(a_part_that_the_socket_took_is_said_once),
+		RUN(a_reset_in_a_pause_is_noticed_at_once),
 #undef RUN
 	};
 
