@@ -1,4 +1,4 @@
-"""outages_of_capture.py CAPTURE PORT RESULT - holds the outages of a yodel result against a
+"""outages_of_capture.py CAPTURE PORT RESULT [late] - holds the outages of a yodel result against a
 packet capture of the same run (tcpdump -w, loopback or Ethernet, IPv4).
 
 Each connection of the client has a source address of its own, 10.98.0.0 + 1 + its number, which
@@ -11,6 +11,7 @@ as it has; in a run with --expect whoami and -p 1 each answer is that of all out
 
 Prints one JSON object: outages of the capture and of the result, those that agree within 2 ms
 at both ends, missing and invented ones. Neither is one that is within 2 ms of plan.hold_ns.
+If the client was late, the uncertainty that the result states is added to these 2 ms.
 """
 import collections
 import datetime
@@ -124,9 +125,10 @@ def main():
     started = datetime.datetime.fromisoformat(result["started_at"][:26]).replace(
         tzinfo=datetime.timezone.utc).timestamp() * 1e9
     hold_ns = result["plan"]["hold_ns"]
+    close_ns = CLOSE_NS + (result["hold"]["own_max_ns"] if sys.argv[4:] else 0)
     # Those that end in the warm-up are not measured.
     captured = [outage for outage in outages_of_capture(
-        sys.argv[1], int(sys.argv[2]), hold_ns - CLOSE_NS,
+        sys.argv[1], int(sys.argv[2]), hold_ns - close_ns,
         result["plan"]["expect"] != "whoami") if outage[2] >= started]
     told = collections.defaultdict(list)
     for outage in result["outages"]:
@@ -138,15 +140,15 @@ def main():
         nearest = min(told[number], default=None,
                       key=lambda o: max(abs(o[0] - begin), abs(o[1] - end)))
         if nearest is None or nearest[0] >= end or nearest[1] <= begin:
-            if end - begin > hold_ns + CLOSE_NS:
+            if end - begin > hold_ns + close_ns:
                 count += 1
                 missing += 1
                 print(f"missing: connection {number} for {(end - begin) / 1e6} ms", file=sys.stderr)
             continue
         told[number].remove(nearest)
         count += 1
-        close += max(abs(nearest[0] - begin), abs(nearest[1] - end)) <= CLOSE_NS
-    invented = sum(end - begin > hold_ns + CLOSE_NS
+        close += max(abs(nearest[0] - begin), abs(nearest[1] - end)) <= close_ns
+    invented = sum(end - begin > hold_ns + close_ns
                    for outages in told.values() for begin, end in outages)
     print(json.dumps({"captured": count, "told": len(result["outages"]), "close": close,
                       "missing": missing, "invented": invented,
