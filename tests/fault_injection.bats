@@ -9,9 +9,11 @@ load lib/supervision
 CLIENT=$BATS_TEST_DIRNAME/lib/fault_client.py
 
 # hold LINE... - as the coprocess HOLD: a client that sends these lines, and reads when told to.
+# What it prints is read from HELD: bash closes HOLD[0] when the client has ended.
 hold()
 {
 	coproc HOLD { exec 3>&-; exec "$CLIENT" hold "$PORT" "$@"; }
+	exec {HELD}<&"${HOLD[0]}"
 	echo "$HOLD_PID" >>"$BATS_TEST_TMPDIR/spawned"
 }
 
@@ -221,11 +223,11 @@ load_through_proxy()
 @test "open connections get faults that are set, in the middle" {
 	start_server ''
 	hold one two
-	read -r line <&"${HOLD[0]}"
+	read -r line <&"$HELD"
 	[ "$line" = sent ]
 	ctl faults set all 'drop every 2'
 	echo >&"${HOLD[1]}"
-	read -r line <&"${HOLD[0]}"
+	read -r line <&"$HELD"
 	[ "$line" = "one two" ]
 	wait "$HOLD_PID" || :
 }
@@ -233,7 +235,7 @@ load_through_proxy()
 @test "delayed replies and the record survive a reload, an upgrade and the death of the worker" {
 	start_server '"delay 3s at message 2"' -w 1
 	hold one two three
-	read -r line <&"${HOLD[0]}"
+	read -r line <&"$HELD"
 	wait_until faults 'f["injected"]["delay"] == 1'
 	ctl reload
 	faults 'f["recorded"] == f["kept"] == 1'
@@ -243,7 +245,7 @@ load_through_proxy()
 	faults 'f["recorded"] == f["kept"] == 1 and f["injected"]["delay"] == 1'
 	wait_until faults 't["replies_sent"] == 3'
 	echo >&"${HOLD[1]}"
-	read -r line <&"${HOLD[0]}"
+	read -r line <&"$HELD"
 	[ "$line" = "one two three" ]
 	wait "$HOLD_PID" || :
 	faults 't["connections_closed"]["worker_lost"] == 0'
@@ -252,7 +254,7 @@ load_through_proxy()
 @test "a reply that has grown beyond the limit of output survives the death of the worker" {
 	start_server '"delay 60s", "insert 1048576 bytes", "duplicate"' -w 1
 	hold one
-	read -r line <&"${HOLD[0]}"
+	read -r line <&"$HELD"
 	wait_until faults 'f["injected"]["duplicate"] == 1'
 	[ -n "$(keeper_pids)" ] && kill -9 "$(worker_pids)"
 	wait_until faults 't["connections_recovered"] + t["connections_closed"]["worker_lost"] == 1'

@@ -15,7 +15,7 @@
 #include "conf/listener_faults.h"
 #include "master/workers/process.h"
 
-#define REFUSALS_MAX 384 /* bytes */
+#define REFUSALS_MAX 340 /* bytes: an outcome has room for it and its words */
 
 static void
 write_listener(FILE *out, const struct listener_config *listener)
