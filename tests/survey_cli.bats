@@ -286,7 +286,7 @@ fails_with() # TEXT ARG...
 	fails_with 'received bytes that are not TLS: "{"yodel_witness":1,"id":": leave out --tls' --tls
 	stop_yodeld
 	start_yodeld -l 127.0.0.1:0=echo -w 1
-	fails_with 'the server sent a malformed or unexpected handshake message (unexpected message): is it a port without TLS?' --tls
+	fails_with 'the server returns what it receives, without TLS: leave out --tls' --tls
 	run -0 "$YODEL" survey -d 5s --only before "127.0.0.1:$PORT"
 	[[ $output == *'is an echo server'* ]]
 }
