@@ -49,8 +49,10 @@ word_at(const struct stream *stream, uint64_t index)
 INLINE void
 set_counters(const struct stream *stream, uint64_t index, block *ret)
 {
+	block counters = { 0 };
 	for (uint64_t i = 0; i < BLOCK_WORDS; i++)
-		(*ret)[i] = stream->key + (index + i) * GOLDEN;
+		counters[i] = stream->key + (index + i) * GOLDEN;
+	*ret = counters;
 }
 
 /* word_at() for a whole block. */

@@ -182,7 +182,7 @@ load_through_proxy()
 	run -0 ctl faults set all
 	[[ $output != *"not at"* ]]
 	run -1 --separate-stderr ctl faults set all reset dropp
-	[[ $stderr =~ 'faults[1]: position 1: found "dropp"' ]]
+	[[ $stderr == *'faults[1]: position 1: found "dropp"'* ]]
 	run -1 --separate-stderr ctl faults set 127.0.0.2:0 drop
 	[[ $stderr = *"127.0.0.2:0: faults[0]: found a fault on a listener with a witness"* ]]
 	faults 'not any(l["faults"] for l in f["listeners"])'

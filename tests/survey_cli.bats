@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # yodel survey on loopback: its command line, outputs, budget and manual. What it finds out
 # about paths is tested by survey.bats.
-# shellcheck disable=SC2154 # run sets stderr and stderr_lines
+# shellcheck disable=SC2030,SC2031,SC2153,SC2154 # run sets output and stderr; PORT is of one test
 
 load lib/helpers
 load lib/certificates
