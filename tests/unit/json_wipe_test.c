@@ -26,7 +26,7 @@ check_and_free(void *block)
 	if (block != NULL) {
 		freed++;
 		dirty +=
-		    memmem(block, malloc_usable_size(block), SECRET + 16, 16) != NULL;
+		    memmem(block, malloc_usable_size(block), &SECRET[16], 16) != NULL;
 	}
 	free(block);
 }
