@@ -18,9 +18,17 @@
 #include "net/tls/tls_suites.h"
 #include "net/tls/tls_tickets.h"
 
-#define OPTIONS                                                                        \
-	(SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |                             \
-	    SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET)
+/* OpenSSL 3.2 and later compress certificates (RFC 8879) if they are not told
+ * otherwise: a few bytes would pass the limits of a handshake and become many. */
+#ifdef SSL_OP_NO_RX_CERTIFICATE_COMPRESSION
+#define NO_CERTIFICATE_COMPRESSION                                                     \
+	(SSL_OP_NO_RX_CERTIFICATE_COMPRESSION | SSL_OP_NO_TX_CERTIFICATE_COMPRESSION)
+#else
+#define NO_CERTIFICATE_COMPRESSION 0
+#endif
+#define ALWAYS_OPTIONS                                                                 \
+	(SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | NO_CERTIFICATE_COMPRESSION)
+#define OPTIONS (ALWAYS_OPTIONS | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET)
 
 __attribute__((format(printf, 2, 3))) static bool
 set_error(char *error, const char *format, ...)
@@ -278,7 +286,7 @@ create_ssl(struct tls_context *context, const struct tls_settings *settings,
 		return NULL;
 	}
 	SSL_CTX_clear_options(ssl, OPTIONS);
-	SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_options(ssl, ALWAYS_OPTIONS);
 	if (settings->ciphers != NULL)
 		SSL_CTX_set_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
 	if (!settings->has_tickets)
