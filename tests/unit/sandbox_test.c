@@ -267,7 +267,7 @@ test_forbidden_system_calls_kill_the_keeper(void **state)
 {
 	(void)state;
 	if (!sandbox_is_possible())
-		skip();
+		return;
 	assert_true(is_keeper_killed(open_file));
 	assert_true(is_keeper_killed(make_socket));
 	assert_true(is_keeper_killed(connect_old_socket));
