@@ -10,9 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* With room for that many blocks; more come from the heap. Call it before the event
+/* With room for `count` blocks; more come from the heap. Call it before the event
  * base is created. Without memory nothing changes. The mapping stays until the process
  * exits. */
-void event_memory_start(uint64_t blocks);
+void event_memory_start(uint64_t count);
 
 #endif
