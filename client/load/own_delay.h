@@ -52,7 +52,7 @@ own_delay_sent(const struct conn *conn, struct queued_message *message, uint64_t
 void own_delay_record(struct load_context *ctx, struct conn *conn,
     const struct queued_message *message, bool is_measured, uint32_t count);
 
-/* So many messages of the same times are answered by the last read. */
+/* The last read has answered `count` messages that have the times of `message`. */
 static inline void
 own_delay_answered(struct load_context *ctx, struct conn *conn,
     const struct queued_message *message, bool is_measured, uint32_t count)

@@ -183,23 +183,14 @@ sampler_next_ns(const struct sampler *sampler)
 	return batch < sampler->tenth_end_ns ? batch : sampler->tenth_end_ns;
 }
 
-/* UINT64_MAX if there are too few values. */
-static uint64_t
-percentile_of(const struct histogram *response, double percentile)
-{
-	return percentile_interval_is_known(percentile, histogram_count(response))
-	    ? histogram_percentile(response, percentile)
-	    : UINT64_MAX;
-}
-
 static void
 fill_latency(struct sampler_second *row, const struct histogram *response)
 {
 	row->count = histogram_count(response);
 	row->mean_ns = histogram_mean(response);
-	row->p50_ns = percentile_of(response, 50);
-	row->p90_ns = percentile_of(response, 90);
-	row->p99_ns = percentile_of(response, 99);
+	row->p50_ns = percentile_if_known(response, 50);
+	row->p90_ns = percentile_if_known(response, 90);
+	row->p99_ns = percentile_if_known(response, 99);
 	row->max_ns = histogram_max(response);
 }
 

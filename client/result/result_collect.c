@@ -348,14 +348,6 @@ collect_lost_connections(const struct counters *counters, struct result *ret)
 	}
 }
 
-static uint64_t
-percentile_of(const struct histogram *response, double percentile)
-{
-	return percentile_interval_is_known(percentile, histogram_count(response))
-	    ? histogram_percentile(response, percentile)
-	    : UINT64_MAX;
-}
-
 /* Messages and latencies, if there are several targets. */
 static void
 collect_target_messages(
@@ -373,8 +365,8 @@ collect_target_messages(
 		    histogram_add(response, from->response) < 0)
 			abort(); /* both have counters_latency_config */
 	}
-	ret->p50_ns = percentile_of(response, 50);
-	ret->p99_ns = percentile_of(response, 99);
+	ret->p50_ns = percentile_if_known(response, 50);
+	ret->p99_ns = percentile_if_known(response, 99);
 	if (counters_map_at(counters_map, 0)->targets[index].response != NULL)
 		ret->response = response;
 	else

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
 #include "lib/xmalloc.h"
 #include "client/result/result.h"
@@ -312,14 +313,6 @@ split_target(struct result *result)
 	result->targets[0].response = own;
 }
 
-static uint64_t
-percentile_of(const struct histogram *response, double percentile)
-{
-	return percentile_interval_is_known(percentile, histogram_count(response))
-	    ? histogram_percentile(response, percentile)
-	    : UINT64_MAX;
-}
-
 /* Percentiles do not add, histograms do: results of earlier versions have none. */
 static void
 add_response(struct result_target *target, const struct result_target *other,
@@ -334,8 +327,8 @@ add_response(struct result_target *target, const struct result_target *other,
 	if (response != NULL && target->response != NULL) {
 		if (histogram_add(target->response, response) < 0)
 			abort(); /* both have counters_latency_config */
-		target->p50_ns = percentile_of(target->response, 50);
-		target->p99_ns = percentile_of(target->response, 99);
+		target->p50_ns = percentile_if_known(target->response, 50);
+		target->p99_ns = percentile_if_known(target->response, 99);
 		return;
 	}
 	free(target->response);

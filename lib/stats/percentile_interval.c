@@ -38,6 +38,14 @@ percentile_interval_is_known(double percentile, uint64_t count)
 	return needed > 0 && count >= needed;
 }
 
+uint64_t
+percentile_if_known(const struct histogram *histogram, double percentile)
+{
+	return percentile_interval_is_known(percentile, histogram_count(histogram))
+	    ? histogram_percentile(histogram, percentile)
+	    : UINT64_MAX;
+}
+
 /* Ranks as parts of 1. The skew of a share of few independent values shifts both
  * (Cornish and Fisher). */
 static bool

@@ -36,4 +36,7 @@ uint64_t percentile_interval_count_min(double percentile);
 /* True if `count` independent values are enough. */
 bool percentile_interval_is_known(double percentile, uint64_t count);
 
+/* The percentile of independent values; UINT64_MAX if there are too few. */
+uint64_t percentile_if_known(const struct histogram *histogram, double percentile);
+
 #endif

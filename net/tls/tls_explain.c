@@ -173,6 +173,20 @@ explain_version(struct tls_observer *observer, const struct tls_context *context
 		    tls_version_name(context->max_version));
 }
 
+static void
+explain_fallback(struct tls_observer *observer)
+{
+	if (observer->is_server)
+		explain(observer, TLS_FAILURE_VERSION,
+		    "the client retries with a lower version than it supports, which "
+		    "may be an attack (RFC 7507)");
+	else
+		explain(observer, TLS_FAILURE_VERSION,
+		    "the server chose %s although both ends support TLS 1.3, "
+		    "which may be an attack (RFC 8446, 4.1.3)",
+		    tls_version_name(observer->offered_version));
+}
+
 void
 tls_explain_failure(struct tls_observer *observer, const struct tls_context *context)
 {
@@ -220,16 +234,7 @@ tls_explain_failure(struct tls_observer *observer, const struct tls_context *con
 		    "the client presented no certificate, which is required here");
 		break;
 	case SSL_R_INAPPROPRIATE_FALLBACK:
-		if (!observer->is_server) {
-			explain(observer, TLS_FAILURE_VERSION,
-			    "the server chose %s although both ends support TLS 1.3, "
-			    "which may be an attack (RFC 8446, 4.1.3)",
-			    tls_version_name(observer->offered_version));
-			break;
-		}
-		explain(observer, TLS_FAILURE_VERSION,
-		    "the client retries with a lower version than it supports, which "
-		    "may be an attack (RFC 7507)");
+		explain_fallback(observer);
 		break;
 	default:
 		if (code == 0 || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)

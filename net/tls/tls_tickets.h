@@ -7,9 +7,9 @@
  *
  * Each process that has a copy of the struct makes the same keys at the same time, by
  * CLOCK_MONOTONIC: nothing is sent between them. A secret cannot be computed from the
- * one that follows it, and is wiped when no ticket of its key is valid any more: who
- * reads the memory of a process decrypts no older ticket. All later ones are decrypted
- * until the server starts anew: the secrets follow from each other.
+ * one that follows it, and is wiped when no ticket of its key is valid any more: a
+ * copy of a process's memory decrypts no older ticket. It decrypts all later ones until
+ * the server starts anew: the secrets follow from each other.
  */
 #ifndef NET_TLS_TICKETS_H
 #define NET_TLS_TICKETS_H
