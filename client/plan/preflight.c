@@ -53,10 +53,22 @@ static bool
 is_local(const struct plan *plan)
 {
 	const struct address *address = &plan->targets[0].addresses[0];
+	if (address_is_unix(address))
+		return true;
 	if (address->storage.ss_family == AF_INET)
 		return ntohl(address->in.sin_addr.s_addr) >> 24 == 127;
 	return address->storage.ss_family == AF_INET6 &&
 	    IN6_IS_ADDR_LOOPBACK(&address->in6.sin6_addr);
+}
+
+/* True unless all targets are Unix sockets. */
+static bool
+uses_network(const struct plan *plan)
+{
+	for (uint32_t i = 0; i < plan->target_count; i++)
+		if (!address_is_unix(&plan->targets[i].addresses[0]))
+			return true;
+	return false;
 }
 
 /* Ends of connections on this machine: both, if the target is local. */
@@ -282,10 +294,12 @@ preflight_check(const struct plan *plan, const struct preflight_facts *facts,
 		.context = context,
 	};
 	check_files(&check);
+	check_memory(&check);
+	if (!uses_network(plan))
+		return check.refused;
 	check_ports(&check);
 	check_ports_waiting(&check);
 	check_sources(&check);
-	check_memory(&check);
 	check_tcp(&check);
 	check_conntrack(&check);
 	check_backlog(&check);

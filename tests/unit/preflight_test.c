@@ -166,6 +166,25 @@ reserved_ports_are_not_available(void **state)
 }
 
 static void
+unix_sockets_need_no_ports(void **state)
+{
+	struct preflight_facts facts = enough;
+	struct report report;
+
+	(void)state;
+	facts.time_wait = 27999;
+	facts.tcp_bytes = 1 << 20;
+	facts.conntrack_max = facts.conntrack_used = 1;
+	facts.somaxconn = 128;
+	assert_int_equal(check(200000, "unix:/run/echo", &facts, &report), 0);
+	assert_string_equal(report.text, "");
+	/* Both ends are here. */
+	facts.files_max = 399999;
+	assert_int_equal(check(200000, "unix:/run/echo", &facts, &report), 1);
+	assert_non_null(strstr(report.text, "400000 descriptors"));
+}
+
+static void
 ports_in_time_wait_may_be_missing(void **state)
 {
 	struct preflight_facts facts = enough;
@@ -252,6 +271,7 @@ main(void)
 		cmocka_unit_test(an_empty_conntrack_table_only_warns),
 		cmocka_unit_test(a_short_accept_queue_only_warns),
 		cmocka_unit_test(reserved_ports_are_not_available),
+		cmocka_unit_test(unix_sockets_need_no_ports),
 		cmocka_unit_test(ports_in_time_wait_may_be_missing),
 		cmocka_unit_test(the_descriptors_that_each_process_needs_are_added_up),
 		cmocka_unit_test(warns_when_churn_exhausts_the_ports),
