@@ -19,6 +19,8 @@
 #define DESCRIBED_STRIDE 64
 #define CHAIN_MAX 4 /* certificates */
 
+_Static_assert(LOAD_BUFFER_BYTES == TLS_POOL_BYTES, "they take each other's place");
+
 /* Memory per idle TLS connection: with its timer and its places in two lists. What is
  * left to 600 bytes is for the record of a message and for the rest of the heap. */
 _Static_assert(sizeof(struct conn) + sizeof(struct timer_wheel_entry) +
@@ -38,6 +40,10 @@ conn_tls_init(struct load_context *ctx)
 	uint32_t identities = tls_plan_identities(ctx->plan);
 	tls_pool_init(&ctx->tls->pool, &ctx->counters->tls, targets * identities,
 	    identities < TLS_POOL_TICKETS_MAX ? TLS_POOL_TICKETS_MAX / identities : 1);
+	ctx->buffers.received = ctx->tls->pool.incoming;
+	/* A transcript shows what was sent, which sealing in place overwrites. */
+	if (!ctx->plan->transcript)
+		ctx->buffers.outgoing = ctx->tls->pool.outgoing;
 }
 
 void

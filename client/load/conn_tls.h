@@ -21,7 +21,7 @@ struct load_tls {
 	struct heap_trim heap_trim;
 };
 
-/* Fills ctx->tls if the plan asks for TLS. */
+/* Fills ctx->tls, and sets the buffers, if the plan asks for TLS. */
 void conn_tls_init(struct load_context *ctx);
 void conn_tls_finish(struct load_context *ctx);
 

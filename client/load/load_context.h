@@ -66,7 +66,10 @@ struct load_sample {
 };
 
 struct load_buffers {
-	uint8_t *received, *outgoing; /* LOAD_BUFFER_BYTES each */
+	/* LOAD_BUFFER_BYTES each: two parts of `allocated`, or the buffers of
+	 * tls_pool.h. */
+	uint8_t *received, *outgoing;
+	uint8_t *allocated;
 };
 
 struct load_context {

@@ -220,8 +220,9 @@ allocate(struct load_context *ctx)
 	ctx->conns = xcalloc(count, sizeof(ctx->conns[0]));
 	ctx->active.list = xcalloc(count, sizeof(uint32_t));
 	ctx->connects.queue = xcalloc(count, sizeof(uint32_t));
-	ctx->buffers.received = xmalloc(LOAD_BUFFER_BYTES);
-	ctx->buffers.outgoing = xmalloc(LOAD_BUFFER_BYTES);
+	ctx->buffers.allocated = xmalloc(2 * LOAD_BUFFER_BYTES);
+	ctx->buffers.received = ctx->buffers.allocated;
+	ctx->buffers.outgoing = ctx->buffers.allocated + LOAD_BUFFER_BYTES;
 	timer_wheel_init(&ctx->timer_wheel, count, ctx->times.now_ns);
 	message_queue_pool_init(&ctx->message_pool);
 	conn_tls_init(ctx);
@@ -239,8 +240,7 @@ release(struct load_context *ctx)
 	free(ctx->conns);
 	free(ctx->active.list);
 	free(ctx->connects.queue);
-	free(ctx->buffers.received);
-	free(ctx->buffers.outgoing);
+	free(ctx->buffers.allocated);
 	if (ctx->epoll_fd >= 0)
 		close(ctx->epoll_fd);
 	if (ctx->stamps_fd >= 0)

@@ -7,13 +7,28 @@
 
 #define ARMED_FIRST 64
 
+/* Of application data, with room for the rest of one record. */
+static uint8_t *
+create_buffer(void)
+{
+	uint8_t *start = xmalloc(TLS_POOL_BYTES + TLS_RECORD_OVERHEAD);
+	return start + TLS_RECORD_PREFIX_MAX;
+}
+
+static void
+destroy_buffer(uint8_t *buffer)
+{
+	free(buffer - TLS_RECORD_PREFIX_MAX);
+}
+
 void
 tls_pool_init(struct tls_pool *pool, struct counters_tls *counts, uint32_t group_count,
     uint32_t tickets_max)
 {
 	*pool = (struct tls_pool){
 		.counts = counts,
-		.received = xmalloc(TLS_POOL_BYTES),
+		.incoming = create_buffer(),
+		.outgoing = create_buffer(),
 		.sealed = xmalloc(TLS_SEALED_MAX(TLS_POOL_BYTES)),
 		.common = xmalloc_check(tls_ciphers_create()),
 		.tickets = xcalloc(group_count, sizeof(pool->tickets[0])),
@@ -33,7 +48,8 @@ tls_pool_finish(struct tls_pool *pool)
 		free(pool->blocks[i]);
 	free(pool->blocks);
 	tls_ciphers_destroy(pool->common);
-	free(pool->received);
+	destroy_buffer(pool->incoming);
+	destroy_buffer(pool->outgoing);
 	free(pool->sealed);
 	free(pool->armed);
 	free(pool->tickets);

@@ -38,8 +38,10 @@ struct tls_pool {
 	struct tls_stream **blocks; /* of TLS_POOL_BLOCK structs */
 	size_t block_count;
 	size_t block_used; /* structs of the last block */
-	uint8_t *received; /* TLS_POOL_BYTES */
-	uint8_t *sealed;   /* TLS_SEALED_MAX(TLS_POOL_BYTES) */
+	/* TLS_POOL_BYTES each, with room around: what is received is opened in place,
+	 * and what a caller sends from here may be sealed in place. */
+	uint8_t *incoming, *outgoing;
+	uint8_t *sealed; /* TLS_SEALED_MAX(TLS_POOL_BYTES) */
 	struct tls_ciphers *common;
 	struct tls_stream **armed; /* those with ciphers of their own */
 	size_t armed_count, armed_room;

@@ -146,14 +146,14 @@ tls_stream_shake(struct tls_stream *stream, int fd)
 	struct tls_pool *pool = stream->pool;
 	enum tls_stream_status status = step(stream, fd, NULL, 0);
 	while (status == TLS_STREAM_WAIT) {
-		ssize_t n = recv(fd, pool->received, TLS_POOL_BYTES, MSG_DONTWAIT);
+		ssize_t n = recv(fd, pool->incoming, TLS_POOL_BYTES, MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			break;
 		if (n <= 0)
 			return fail(stream, n == 0 ? 0 : errno);
-		status = step(stream, fd, pool->received, (size_t)n);
+		status = step(stream, fd, pool->incoming, (size_t)n);
 		count_handshake(stream, (size_t)n);
 	}
 	stream->is_ready = status == TLS_STREAM_READY;
@@ -222,22 +222,33 @@ end_by_bad_record(struct tls_stream *stream, int fd, const struct tls_opened *op
 	(void)tls_stream_flush(stream, fd);
 }
 
-/* Opens the records in pool->received[length] to plain[]; the bytes there. Keeps those
- * of an unfinished record. */
+/* Where received bytes begin: the data of the first record is at pool->incoming. */
+static uint8_t *
+first_record(const struct tls_stream *stream)
+{
+	return stream->pool->incoming - tls_record_prefix(&stream->session);
+}
+
+/* Opens the received records[length] to pool->incoming; the bytes there. Keeps those of
+ * an unfinished record. */
 static size_t
-open_records(struct tls_stream *stream, int fd, size_t length, uint8_t *plain)
+open_records(struct tls_stream *stream, int fd, size_t length)
 {
 	struct tls_ciphers *ciphers = tls_pool_ciphers(stream->pool, stream);
-	uint8_t *at = stream->pool->received, *end = at + length;
+	uint8_t *plain = stream->pool->incoming;
+	uint8_t *at = first_record(stream), *end = at + length;
 	size_t opened_bytes = 0;
 	struct tls_opened opened;
 	while (at < end && stream->end == TLS_STREAM_OPEN) {
-		switch (tls_record_open(&stream->session, ciphers, at,
-		    (size_t)(end - at), plain + opened_bytes, &opened)) {
+		switch (tls_record_open(
+		    &stream->session, ciphers, at, (size_t)(end - at), NULL, &opened)) {
 		case TLS_OPEN_PARTIAL:
 			append(&stream->input, at, (size_t)(end - at));
 			return opened_bytes;
 		case TLS_OPEN_DATA:
+			if (opened.data != plain + opened_bytes)
+				memmove(
+				    plain + opened_bytes, opened.data, opened.length);
 			opened_bytes += opened.length;
 			break;
 		case TLS_OPEN_CONTROL:
@@ -267,13 +278,13 @@ end_result(const struct tls_stream *stream)
 	return -1;
 }
 
-/* Reads behind the bytes that are kept, into pool->received[]. 0, or -1 with errno. */
+/* Reads behind the bytes that are kept. 0, or -1 with errno. */
 static int
 read_some(struct tls_stream *stream, int fd, size_t kept, size_t size,
     uint64_t *ret_waited_ns, size_t *ret_length)
 {
 	struct counters_tls *counts = stream->pool->counts;
-	uint8_t *to = stream->pool->received + kept;
+	uint8_t *to = first_record(stream) + kept;
 	ssize_t n = ret_waited_ns != NULL
 	    ? receive_time_recv(fd, to, size, ret_waited_ns)
 	    : recv(fd, to, size, MSG_DONTWAIT);
@@ -305,10 +316,12 @@ tls_stream_receive(
 	if (!has_rest && read_some(stream, fd, kept, most, ret_waited_ns, &n) < 0)
 		return -1;
 	if (kept > 0)
-		memcpy(stream->pool->received,
-		    stream->input->data + stream->input->start, kept);
+		memcpy(first_record(stream), stream->input->data + stream->input->start,
+		    kept);
 	buffer_release(&stream->input);
-	size_t opened = open_records(stream, fd, kept + n, data);
+	size_t opened = open_records(stream, fd, kept + n);
+	if (data != stream->pool->incoming)
+		memcpy(data, stream->pool->incoming, opened);
 	stream->has_more = has_rest || n == most || stream->end != TLS_STREAM_OPEN;
 	if (opened > 0)
 		return (ssize_t)opened;
@@ -321,13 +334,16 @@ tls_stream_receive(
 ssize_t
 tls_stream_send(struct tls_stream *stream, int fd, const void *data, size_t length)
 {
-	uint8_t *sealed = stream->pool->sealed;
+	struct tls_pool *pool = stream->pool;
+	uint8_t *sealed = pool->sealed;
 	if (tls_stream_flush(stream, fd) < 0)
 		return -1;
 	if (length > TLS_POOL_BYTES)
 		length = TLS_POOL_BYTES;
-	size_t size = tls_record_seal(&stream->session,
-	    tls_pool_ciphers(stream->pool, stream), data, length, sealed);
+	if (data == pool->outgoing && tls_record_is_one(&stream->session, length))
+		sealed = pool->outgoing - tls_record_prefix(&stream->session);
+	size_t size = tls_record_seal(
+	    &stream->session, tls_pool_ciphers(pool, stream), data, length, sealed);
 	if (size == 0) {
 		errno = EPROTO;
 		return -1;

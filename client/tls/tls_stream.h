@@ -80,17 +80,17 @@ enum tls_stream_status tls_stream_shake(struct tls_stream *stream, int fd);
 void tls_stream_settle(struct tls_stream *stream);
 
 /* As recv(2): reads at most `size` bytes of records, once, and puts their contents into
- * data[TLS_POOL_BYTES]. -1 with EAGAIN and has_more: there may be more to read, but no
- * whole record yet; with EAGAIN and has_read, a FIN may have come together with what
- * was read, and no event will tell. 0: the peer has ended the stream (stream->end). -1
- * with EPROTO: an alert or a bad record (stream->end). ret_waited_ns: as in
- * receive_time_recv(); NULL: not wanted. */
+ * data[TLS_POOL_BYTES], which costs nothing if that is pool->incoming. -1 with EAGAIN
+ * and has_more: there may be more to read, but no whole record yet; with EAGAIN and
+ * has_read, a FIN may have come together with what was read, and no event will tell. 0:
+ * the peer has ended the stream (stream->end). -1 with EPROTO: an alert or a bad record
+ * (stream->end). ret_waited_ns: as in receive_time_recv(); NULL: not wanted. */
 ssize_t tls_stream_receive(struct tls_stream *stream, int fd, void *data, size_t size,
     uint64_t *ret_waited_ns);
 
 /* As send(2), but takes all of at most TLS_POOL_BYTES: what the socket does not take is
- * kept, and the next call sends it first. -1 with EAGAIN while some of it is left; with
- * EPROTO if TLS 1.2 has used up its key. */
+ * kept, and the next call sends it first. Data in pool->outgoing are overwritten. -1
+ * with EAGAIN while some of it is left; with EPROTO if TLS 1.2 has used up its key. */
 ssize_t tls_stream_send(
     struct tls_stream *stream, int fd, const void *data, size_t length);
 

@@ -149,8 +149,8 @@ is_1_3(const struct tls_session *session)
 	return session->version == TLS_VERSION_1_3;
 }
 
-size_t
-tls_record_nonce_bytes(const struct tls_session *session)
+static size_t
+explicit_nonce_bytes(const struct tls_session *session)
 {
 	return !is_1_3(session) && session->aead != TLS_CHACHA20_POLY1305
 	    ? EXPLICIT_NONCE_BYTES
@@ -158,10 +158,15 @@ tls_record_nonce_bytes(const struct tls_session *session)
 }
 
 size_t
+tls_record_prefix(const struct tls_session *session)
+{
+	return TLS_RECORD_HEADER + explicit_nonce_bytes(session);
+}
+
+size_t
 tls_record_overhead(const struct tls_session *session)
 {
-	return TLS_RECORD_HEADER + tls_record_nonce_bytes(session) + is_1_3(session) +
-	    TLS_TAG_BYTES;
+	return tls_record_prefix(session) + is_1_3(session) + TLS_TAG_BYTES;
 }
 
 /* The nonce of a record: RFC 8446, 5.3, and RFC 7905, 2: the IV xor the sequence
@@ -173,7 +178,7 @@ make_nonce(const struct tls_session *session, const struct tls_direction *direct
 {
 	uint8_t sequence[8];
 	memcpy(nonce, direction->iv, TLS_IV_BYTES);
-	if (tls_record_nonce_bytes(session) > 0) {
+	if (explicit_nonce_bytes(session) > 0) {
 		memcpy(nonce + 4, explicit_part, EXPLICIT_NONCE_BYTES);
 		return;
 	}
@@ -264,7 +269,7 @@ tls_ciphers_seal(struct tls_ciphers *ciphers, struct tls_session *session,
 	struct tls_direction *direction = &session->send;
 	struct protection protection;
 	size_t record = length + tls_record_overhead(session);
-	size_t prefix = TLS_RECORD_HEADER + tls_record_nonce_bytes(session);
+	size_t prefix = tls_record_prefix(session);
 	bool is_sealed;
 	/* RFC 8446, 5.2: the type and version that are seen outside are constant. */
 	out[0] = is_1_3(session) ? TLS_APPLICATION_DATA : (uint8_t)type;
@@ -275,7 +280,8 @@ tls_ciphers_seal(struct tls_ciphers *ciphers, struct tls_session *session,
 		put_64(out + TLS_RECORD_HEADER, direction->sequence);
 	protect(session, direction, out, length, &protection);
 	if (is_short(session, length)) {
-		memcpy(out + prefix, data, length);
+		if (out + prefix != data)
+			memcpy(out + prefix, data, length);
 		if (is_1_3(session))
 			out[prefix + length] = (uint8_t)type;
 		is_sealed = seal_short(&ciphers->seal, session, &protection,
@@ -334,7 +340,7 @@ tls_ciphers_open(struct tls_ciphers *ciphers, struct tls_session *session,
     uint8_t *record, size_t record_length, uint8_t *plain)
 {
 	struct protection protection;
-	size_t prefix = TLS_RECORD_HEADER + tls_record_nonce_bytes(session);
+	size_t prefix = tls_record_prefix(session);
 	size_t length = record_length - prefix - TLS_TAG_BYTES;
 	const uint8_t *sealed = record + prefix;
 	if (plain == NULL)

@@ -45,11 +45,13 @@ void tls_ciphers_destroy(struct tls_ciphers *ciphers);
 
 /* Bytes of a record that are not data, without padding. */
 size_t tls_record_overhead(const struct tls_session *session);
-/* Bytes between the header of a record and its ciphertext. */
-size_t tls_record_nonce_bytes(const struct tls_session *session);
+/* Bytes of a record before its data: header and explicit nonce. */
+size_t tls_record_prefix(const struct tls_session *session);
+#define TLS_RECORD_PREFIX_MAX (TLS_RECORD_HEADER + 8)
 
-/* Seals one record of at most 2^14 bytes with the next sequence number. Its length; 0:
- * failed, with the session unchanged. */
+/* Seals one record of at most 2^14 bytes with the next sequence number. `data` does not
+ * overlap out, or is at out + tls_record_prefix(): it is sealed in place. The length of
+ * the record; 0: failed, with the session unchanged. */
 size_t tls_ciphers_seal(struct tls_ciphers *ciphers, struct tls_session *session,
     enum tls_content type, const uint8_t *data, size_t length, uint8_t *out)
     __attribute__((warn_unused_result));

@@ -14,8 +14,8 @@
 
 #define TLS_GCM_NONCE_BYTES 12
 #define TLS_GCM_TAG_BYTES 16
-/* From here on EVP is faster. */
-#define TLS_GCM_SHORT_MAX 1024
+/* From some 1,500 bytes on EVP is faster. */
+#define TLS_GCM_SHORT_MAX 1280
 
 struct tls_gcm;
 

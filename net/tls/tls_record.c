@@ -125,6 +125,12 @@ seal_records(struct tls_session *session, struct tls_ciphers *ciphers,
 	return written;
 }
 
+bool
+tls_record_is_one(const struct tls_session *session, size_t length)
+{
+	return length <= TLS_RECORD_DATA_MAX && !needs_update(session, 1);
+}
+
 size_t
 tls_record_seal(struct tls_session *session, struct tls_ciphers *ciphers,
     const void *data, size_t length, uint8_t *out)
@@ -132,7 +138,7 @@ tls_record_seal(struct tls_session *session, struct tls_ciphers *ciphers,
 	size_t records = records_for(length);
 	if (session->send_closed || length == 0 || is_used_up(session, records))
 		return 0;
-	if (records == 1 && !needs_update(session, 1))
+	if (tls_record_is_one(session, length))
 		return tls_ciphers_seal(
 		    ciphers, session, TLS_APPLICATION_DATA, data, length, out);
 	return seal_records(session, ciphers, data, length, out);
@@ -396,7 +402,7 @@ tls_record_open(struct tls_session *session, struct tls_ciphers *ciphers, uint8_
 	ret->record = TLS_RECORD_HEADER + ((size_t)data[3] << 8 | data[4]);
 	if (length < ret->record)
 		return TLS_OPEN_PARTIAL;
-	size_t prefix = TLS_RECORD_HEADER + tls_record_nonce_bytes(session);
+	size_t prefix = tls_record_prefix(session);
 	uint8_t type = data[0];
 	ret->data = plain == NULL ? data + prefix : plain;
 	ret->length = ret->record - prefix - TLS_TAG_BYTES;

@@ -33,7 +33,7 @@
 #define TLS_RECORD_MAX (TLS_RECORD_HEADER + TLS_RECORD_DATA_MAX + 256)
 /* What sealing adds to a record, at most: header, explicit nonce or content type, tag.
  */
-#define TLS_RECORD_OVERHEAD (TLS_RECORD_HEADER + 8 + 16)
+#define TLS_RECORD_OVERHEAD (TLS_RECORD_PREFIX_MAX + TLS_TAG_BYTES)
 /* A KeyUpdate that precedes data. */
 #define TLS_KEY_UPDATE_RECORD (TLS_RECORD_HEADER + 5 + 1 + 16)
 #define TLS_ALERT_RECORD_MAX (TLS_RECORD_OVERHEAD + 2)
@@ -55,7 +55,8 @@
 #define TLS_KEY_UPDATES_MAX 250
 
 /* Seals application data as one or more records of up to TLS_RECORD_DATA_MAX bytes into
- * out[TLS_SEALED_MAX(length)]; out does not overlap data. A KeyUpdate that is due comes
+ * out[TLS_SEALED_MAX(length)], which does not overlap data (but see
+ * tls_record_is_one()). A KeyUpdate that is due comes
  * first (RFC 8446, 4.6.3), because the peer has asked for it or the key is used up
  * (TLS_RECORDS_PER_KEY). Returns the bytes written; 0, with the session unchanged, if
  * nothing can be sent any more:
@@ -66,6 +67,10 @@
  * With length 0 nothing is sealed. */
 size_t tls_record_seal(struct tls_session *session, struct tls_ciphers *ciphers,
     const void *data, size_t length, uint8_t *out) __attribute__((warn_unused_result));
+
+/* True if tls_record_seal() makes one record of that many bytes. Then they may be
+ * sealed in place: data == out + tls_record_prefix(session). */
+bool tls_record_is_one(const struct tls_session *session, size_t length);
 
 /* What tls_record_seal() returns for that session and length, without doing it. */
 size_t tls_record_sealed_size(const struct tls_session *session, size_t length);

@@ -10,6 +10,7 @@
 
 #include <openssl/evp.h>
 
+#include "net/tls/tls_gcm.h"
 #include "net/tls/tls_record.h"
 #include "tests/lib/must.h"
 
@@ -247,6 +248,36 @@ test_sealing_again_gives_the_same_bytes(void **state)
 		assert_memory_equal(wire, again, n);
 		assert_memory_equal(&client, &copy, sizeof(client));
 		tls_ciphers_destroy(other);
+	}
+}
+
+static void
+test_sealed_in_place_the_bytes_are_the_same(void **state)
+{
+	static uint8_t place[TLS_SEALED_MAX(TLS_RECORD_DATA_MAX)];
+	static const size_t lengths[] = { 1, 64, TLS_GCM_SHORT_MAX - 1,
+		TLS_GCM_SHORT_MAX, TLS_GCM_SHORT_MAX + 1, TLS_RECORD_DATA_MAX };
+	struct tls_session server, client, copy;
+	(void)state;
+	FOR_ALL_SESSIONS(&server, &client)
+	{
+		uint8_t *at = place + tls_record_prefix(&client);
+		for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+			assert_true(tls_record_is_one(&client, lengths[i]));
+			copy = client;
+			memcpy(at, data, lengths[i]);
+			size_t n =
+			    tls_record_seal(&client, ciphers, data, lengths[i], wire);
+			assert_int_equal(
+			    tls_record_seal(&copy, ciphers, at, lengths[i], place), n);
+			assert_memory_equal(place, wire, n);
+			assert_memory_equal(&client, &copy, sizeof(client));
+		}
+		assert_false(tls_record_is_one(&client, TLS_RECORD_DATA_MAX + 1));
+		/* A KeyUpdate comes first, which TLS 1.2 does not have. */
+		tls_record_request_update(&client, false);
+		assert_int_equal(
+		    tls_record_is_one(&client, 1), client.version == TLS_VERSION_1_2);
 	}
 }
 
@@ -721,6 +752,7 @@ main(void)
 		cmocka_unit_test(test_records_out_of_order_are_refused),
 		cmocka_unit_test(test_the_plaintext_can_go_elsewhere),
 		cmocka_unit_test(test_sealing_again_gives_the_same_bytes),
+		cmocka_unit_test(test_sealed_in_place_the_bytes_are_the_same),
 		cmocka_unit_test(test_sizes_are_announced_and_fit),
 		cmocka_unit_test(test_other_records_are_consumed_or_refused),
 		cmocka_unit_test(test_a_handshake_message_may_be_cut_at_any_place),

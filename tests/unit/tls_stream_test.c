@@ -248,6 +248,54 @@ test_records_arrive_at_any_segmentation(void **state)
 	finish(&connection);
 }
 
+/* The buffers of the pool, in which records are opened and sealed in place. */
+static void
+exchange_in_place(struct connection *connection, size_t length)
+{
+	static uint8_t plain[BIG];
+	struct tls_pool *pool = &connection->pool;
+	enum tls_open_status status;
+	ssize_t got = 0;
+	memcpy(pool->outgoing, big, length);
+	assert_int_equal(
+	    tls_stream_send(connection->stream, connection->fd, pool->outgoing, length),
+	    length);
+	assert_int_equal(server_reads(connection, plain, &status), length);
+	assert_int_equal(status, TLS_OPEN_DATA);
+	assert_memory_equal(plain, big, length);
+	/* A short record first: the others follow it, wherever they were. */
+	server_sends(connection, big, 1);
+	server_sends(connection, big + 1, length);
+	while (got < (ssize_t)length + 1) {
+		ssize_t n = tls_stream_receive(connection->stream, connection->fd,
+		    pool->incoming, TLS_POOL_BYTES, NULL);
+		assert_true(n > 0);
+		assert_memory_equal(pool->incoming, big + got, n);
+		got += n;
+	}
+	assert_int_equal(got, length + 1);
+}
+
+static void
+test_records_are_opened_and_sealed_in_place(void **state)
+{
+	static const uint16_t versions[] = { TLS_VERSION_1_2, TLS_VERSION_1_3 };
+	static const size_t lengths[] = { 1, 64, 5000, TLS_RECORD_DATA_MAX,
+		TLS_RECORD_DATA_MAX + 1, BIG / 2 };
+	struct connection connection;
+	(void)state;
+	for (size_t v = 0; v < 2; v++) {
+		start(&connection, versions[v], false);
+		shake(&connection, NULL);
+		for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+			exchange_in_place(&connection, lengths[i]);
+		tls_record_request_update(&connection.stream->session, true);
+		exchange_in_place(&connection, 64);
+		exchange_in_place(&connection, 64);
+		finish(&connection);
+	}
+}
+
 static void
 test_a_slow_reader_reads_no_more_than_it_asks_for(void **state)
 {
@@ -537,6 +585,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_records_arrive_at_any_segmentation),
+		cmocka_unit_test(test_records_are_opened_and_sealed_in_place),
 		cmocka_unit_test(test_a_slow_reader_reads_no_more_than_it_asks_for),
 		cmocka_unit_test(
 		    test_what_the_socket_does_not_take_is_kept_and_sent_first),
