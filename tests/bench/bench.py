@@ -5,8 +5,13 @@ compared, with server and client pinned to one core (crossing cores doubles the 
 alternating slices over the same connections, so that a disturbance affects both. A figure
 is the median of its slices, a ratio the median of the ratios of neighbouring slices.
 
+All processes of a benchmark are in the scheduling class SCHED_BATCH, in which a process that
+wakes up does not take the CPU from the one that runs. Otherwise the end that costs a little
+more than the other one is interrupted by it at each message, and pays a quarter more for that.
+
 Processes are terminated by pid; all traffic is on loopback.
 """
+import contextlib
 import os
 import pathlib
 import platform
@@ -198,6 +203,41 @@ def alternate(loads, rounds, seconds):
         for name in sorted(loads, reverse=number % 2 == 1):
             slices[name].append(loads[name].run(seconds))
     return slices
+
+
+INSTANCES = 3
+
+
+def over_instances(start, rounds, seconds):
+    """As alternate(), a part of the rounds with each of some instances of the servers:
+    between two processes of one program the memory that they got makes a difference of
+    some per cent. start() is a context manager that gives the loads."""
+    slices = {}
+    for _ in range(INSTANCES):
+        with start() as loads:
+            part = alternate(loads, max(1, rounds // INSTANCES), seconds)
+        for name, found in part.items():
+            slices.setdefault(name, []).extend(found)
+    return slices
+
+
+@contextlib.contextmanager
+def running(servers, connect):
+    """The loads of some servers by name, until the end of the block. connect(name)
+    makes one."""
+    loads = {}
+    try:
+        for name in servers:
+            loads[name] = connect(name)
+        yield loads
+    finally:
+        for one in (*loads.values(), *servers.values()):
+            one.stop()
+
+
+def avoid_preemption():
+    """Of this process and of all that it starts."""
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def ratio_of(slices, name, base, key="us"):

@@ -5,23 +5,30 @@
  *   raw_epoll [ADDRESS [PORT]]     prints the port, serves until it is terminated
  *   raw_epoll mptcp                the same over MPTCP, on 127.0.0.1
  *   raw_epoll unix:PATH            on a Unix socket; prints 0
+ *   raw_epoll filtered ADDRESS     with a filter of system calls that checks what
+ * yodeld's checks of each message: sendto(2) without an address
  *
  * It has no output buffer: after a partial send it exits with an error, because the
  * comparison would be invalid.
  */
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
@@ -49,6 +56,30 @@ raise_descriptor_limit(void)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
+}
+
+/* seccomp(2). Calls other than sendto are allowed without a look at their arguments, so
+ * that the kernel knows the answer without running the filter, as with yodeld's. */
+static void
+enter_filter(void)
+{
+	const unsigned address = offsetof(struct seccomp_data, args[4]);
+	struct sock_filter steps[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendto, 0, 4),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, address),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, address + 4),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	};
+	struct sock_fprog filter = { .len = sizeof(steps) / sizeof(steps[0]),
+		.filter = steps };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+		die("seccomp");
 }
 
 static int
@@ -131,6 +162,11 @@ main(int argc, char **argv)
 	int epoll_fd = epoll_create1(0);
 	int listener;
 
+	if (argc > 1 && strcmp(argv[1], "filtered") == 0) {
+		enter_filter();
+		argc--;
+		argv++;
+	}
 	raise_descriptor_limit();
 	listener =
 	    listen_on(argc > 1 ? argv[1] : "127.0.0.1", argc > 2 ? atoi(argv[2]) : 0);

@@ -71,20 +71,14 @@ def row(what, bar, slices, name, base, **more):
 
 
 def server_costs(folder, rounds, seconds):
-    yodeld = start_yodeld_tls(folder)
-    raw = {version: start_raw_tls(folder, version) for version in ("1.2", "1.3")}
-    try:
-        for what, version, connections, size, options, bar in CASES:
-            loads = {"raw": load(raw[version], connections, size, version, options),
-                     "yodeld": load(yodeld, connections, size, version, options)}
-            slices = bench.alternate(loads, rounds, seconds)
-            for one in loads.values():
-                one.stop()
-            yield row(f"CPU per message over TLS: yodeld / raw_tls, {what}", bar, slices,
-                      "yodeld", "raw")
-    finally:
-        for server in (yodeld, *raw.values()):
-            server.stop()
+    for what, version, connections, size, options, bar in CASES:
+        def start():
+            servers = {"raw": start_raw_tls(folder, version),
+                       "yodeld": start_yodeld_tls(folder)}
+            return bench.running(servers, lambda name: load(
+                servers[name], connections, size, version, options))
+        yield row(f"CPU per message over TLS: yodeld / raw_tls, {what}", bar,
+                  bench.over_instances(start, rounds, seconds), "yodeld", "raw")
 
 
 def haproxy(folder, port, behind):

@@ -1,5 +1,6 @@
 """transports.py - CPU time of yodeld per message on Unix sockets and over MPTCP, compared with a
 raw epoll server on the same kind of socket."""
+import pathlib
 import tempfile
 
 import bench
@@ -21,6 +22,13 @@ LOADS = [
 BARE = ["--set", "security.seccomp=off", "--set", "survive_crashes=false"]
 
 
+def start_raw(listener):
+    path = listener.partition("unix:")[2]
+    if path:
+        pathlib.Path(path).unlink(missing_ok=True)  # of the instance before
+    return bench.Server("raw", [bench.BUILD / "bench/raw_epoll", *listener.split()], r"^(\d+)$")
+
+
 def start_yodeld(listener, *options):
     command = [bench.BUILD / "yodeld", "-w", 1, "--listen", f"{listener}=echo"]
     command += ["--set", "admin.socket=", *options]
@@ -30,23 +38,24 @@ def start_yodeld(listener, *options):
     return bench.Server("yodeld", command, pattern, ready=r": ready: ")
 
 
-def compare(servers, what, bar, load, rounds, seconds):
-    """servers: {name: (server, target)}; the first is the base."""
+def compare(what, bar, base, name, load, rounds, seconds):
+    """base, name: (function, listener, options) of a server, and where it listens, in which
+    {port} is replaced."""
     named, connections, size = load
-    base, name = servers
-    loads = {}
-    for key, (server, target) in servers.items():
-        server.port = target
-        loads[key] = bench.Load(server, connections, size)
-    slices = bench.alternate(loads, rounds, seconds)
-    for one in loads.values():
-        one.stop()
+
+    def start():
+        servers, targets = {}, {"base": base[1], "yodeld": name[1]}
+        for key, ((function, *arguments), _) in (("base", base), ("yodeld", name)):
+            servers[key] = function(*arguments)
+            servers[key].port = targets[key].format(port=servers[key].port)
+        return bench.running(servers, lambda key: bench.Load(servers[key], connections, size))
+    slices = bench.over_instances(start, rounds, seconds)
     row = {
         "what": f"CPU per message {what}, {named}",
         "bar": bar,
-        **bench.ratio_of(slices, name, base),
-        "base_us": bench.median(slices[base], "us"),
-        "yodeld_us": bench.median(slices[name], "us"),
+        **bench.ratio_of(slices, "yodeld", "base"),
+        "base_us": bench.median(slices["base"], "us"),
+        "yodeld_us": bench.median(slices["yodeld"], "us"),
     }
     return {**row, "value": row["ratio"]}
 
@@ -54,40 +63,24 @@ def compare(servers, what, bar, load, rounds, seconds):
 def beside_raw(folder, rounds, seconds):
     for what, listener, raw, target, bar in CASES:
         listener, raw = listener.format(folder=folder), raw.format(folder=folder)
-        started = []
-        try:
-            started.append(bench.Server("raw", [bench.BUILD / "bench/raw_epoll", raw], r"^(\d+)$"))
-            started.append(start_yodeld(listener))
-            bare = listener if target else listener + "-bare"
-            started.append(start_yodeld(bare, *BARE))
-            targets = [raw, listener, bare]
-            if target:
-                targets = [target.format(port=server.port) for server in started]
-            pairs = list(zip(started, targets))
-            servers = {"raw epoll": pairs[0], "yodeld": pairs[1]}
-            for load in LOADS:
-                yield compare(servers, f"{what}: yodeld / raw epoll", bar, load, rounds, seconds)
-            servers = {"raw epoll": pairs[0], "yodeld": pairs[2]}
-            yield compare(
-                servers, f"{what}: yodeld without seccomp and survive_crashes / raw epoll", bar,
-                LOADS[1], rounds, seconds)
-        finally:
-            for server in started:
-                server.stop()
+        plain = (start_raw, raw), target or raw
+        filtered = (start_raw, f"filtered {raw}"), target or raw
+        yodeld = (start_yodeld, listener), target or listener
+        bare = (start_yodeld, listener, *BARE), target or listener
+        for load in LOADS:
+            yield compare(f"{what}: yodeld / raw epoll", bar, plain, yodeld, load, rounds,
+                          seconds)
+        yield compare(f"{what}: yodeld / raw epoll with a like filter of system calls", bar,
+                      filtered, yodeld, LOADS[1], rounds, seconds)
+        yield compare(f"{what}: yodeld without seccomp and survive_crashes / raw epoll", bar,
+                      plain, bare, LOADS[1], rounds, seconds)
 
 
 def plain_peer(rounds, seconds):
     """A peer that does not know MPTCP, at an MPTCP listener and at one of TCP."""
-    servers = {}
-    try:
-        servers["TCP"] = start_yodeld("127.0.0.1:0")
-        servers["MPTCP"] = start_yodeld("mptcp:127.0.0.1:0")
-        named = {name: (server, str(server.port)) for name, server in servers.items()}
-        yield compare(named, "of a plain TCP peer: at an MPTCP listener / at a TCP listener", 1.02,
-                      LOADS[1], rounds, seconds)
-    finally:
-        for server in servers.values():
-            server.stop()
+    yield compare("of a plain TCP peer: at an MPTCP listener / at a TCP listener", 1.02,
+                  ((start_yodeld, "127.0.0.1:0"), "{port}"),
+                  ((start_yodeld, "mptcp:127.0.0.1:0"), "{port}"), LOADS[1], rounds, seconds)
 
 
 def measure(rounds, seconds):
