@@ -3,6 +3,10 @@
 #include <endian.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #define GOLDEN UINT64_C(0x9e3779b97f4a7c15)
 #define LOW_SIX UINT64_C(0x3f3f3f3f3f3f3f3f)
 #define FORTIES UINT64_C(0x4040404040404040)
@@ -10,10 +14,8 @@
 #define BLOCK_WORDS 4
 #define BLOCK_BYTES (8 * BLOCK_WORDS)
 #define GROUP_BLOCKS 4
-#define INLINE static inline __attribute__((always_inline))
-
-/* Words that one instruction works on, where the processor can. */
-typedef uint64_t block __attribute__((vector_size(BLOCK_BYTES)));
+#define LOW_FACTOR UINT64_C(0x9fb21c65)
+#define HIGH_FACTOR UINT64_C(0xe98df149)
 
 struct stream {
 	uint64_t key;
@@ -37,94 +39,124 @@ stream_of(uint64_t seed, uint64_t connection, bool printable)
 }
 
 /* Little-endian on every machine. */
-static uint64_t
+static inline uint64_t
 word_at(const struct stream *stream, uint64_t index)
 {
-	uint64_t word = payload_mix(stream->key + index * GOLDEN);
-	return htole64((word & stream->keep) | stream->set);
+	uint64_t x = stream->key + index * GOLDEN;
+	x ^= x >> 32;
+	uint64_t low = (x & UINT32_MAX) * LOW_FACTOR, high = (x >> 32) * HIGH_FACTOR;
+	x = low ^ (high << 32 | high >> 32);
+	x ^= x >> 29;
+	return htole64((x & stream->keep) | stream->set);
 }
 
-/* What payload_mix() is given for the words of a block. Vectors are passed by address:
- * by value their ABI depends on the processor. */
-INLINE void
-set_counters(const struct stream *stream, uint64_t index, block *ret)
+static void
+fill_generic(const struct stream *stream, uint64_t index, uint8_t *out, size_t blocks)
 {
-	block counters = { 0 };
-	for (uint64_t i = 0; i < BLOCK_WORDS; i++)
-		counters[i] = stream->key + (index + i) * GOLDEN;
-	*ret = counters;
-}
-
-/* word_at() for a whole block. */
-INLINE void
-make_words(const struct stream *stream, const block *counters, block *ret)
-{
-	block words = *counters;
-	PAYLOAD_MIX(words);
-	words = (words & stream->keep) | stream->set;
-	for (int i = 0; i < BLOCK_WORDS; i++)
-		words[i] = htole64(words[i]);
-	*ret = words;
-}
-
-INLINE void
-fill_blocks(const struct stream *from, uint64_t index, uint8_t *out, size_t blocks)
-{
-	const struct stream stream = *from; /* in registers, whatever `out` is */
-	block counters, words;
-	set_counters(&stream, index, &counters);
-	for (; blocks > 0; blocks--, out += BLOCK_BYTES) {
-		make_words(&stream, &counters, &words);
-		memcpy(out, &words, BLOCK_BYTES);
-		counters += BLOCK_WORDS * GOLDEN;
+	for (size_t i = 0; i < blocks * BLOCK_WORDS; i++) {
+		uint64_t word = word_at(stream, index + i);
+		memcpy(out + 8 * i, &word, 8);
 	}
 }
 
-/* Compares words with data; the differences are added to *wrong. */
-INLINE void
-compare_block(
-    const struct stream *stream, block *counters, const uint8_t *data, block *wrong)
+static bool
+is_same_block(const struct stream *stream, uint64_t index, const uint8_t *data)
 {
-	block words, found;
-	make_words(stream, counters, &words);
-	memcpy(&found, data, BLOCK_BYTES);
-	*wrong |= found ^ words;
-	*counters += BLOCK_WORDS * GOLDEN;
+	uint64_t wrong = 0;
+	for (size_t i = 0; i < BLOCK_WORDS; i++) {
+		uint64_t word;
+		memcpy(&word, data + 8 * i, 8);
+		wrong |= word ^ word_at(stream, index + i);
+	}
+	return wrong == 0;
 }
 
-INLINE bool
-is_zero(const block *words)
-{
-	return ((*words)[0] | (*words)[1] | (*words)[2] | (*words)[3]) == 0;
-}
-
-/* The number of blocks before the first one that differs. To look at the outcome of a
- * comparison costs as much as the comparison: it is done for groups, at first. */
-INLINE size_t
-same_blocks(
+/* The number of blocks before the first one that differs. */
+static size_t
+same_generic(
     const struct stream *stream, uint64_t index, const uint8_t *data, size_t blocks)
 {
-	block counters, next, wrong = { 0 };
 	size_t n = 0;
-	set_counters(stream, index, &counters);
-	for (; blocks - n >= GROUP_BLOCKS; n += GROUP_BLOCKS, counters = next) {
-		next = counters;
-		for (size_t i = 0; i < GROUP_BLOCKS; i++)
-			compare_block(
-			    stream, &next, data + (n + i) * BLOCK_BYTES, &wrong);
-		if (!is_zero(&wrong))
-			break;
-	}
-	wrong ^= wrong;
-	for (; n < blocks; n++) {
-		compare_block(stream, &counters, data + n * BLOCK_BYTES, &wrong);
-		if (!is_zero(&wrong))
-			break;
-	}
+	while (n < blocks &&
+	    is_same_block(stream, index + n * BLOCK_WORDS, data + n * BLOCK_BYTES))
+		n++;
 	return n;
 }
 
-/* These functions as compiled for one kind of processor. */
+#if defined(__x86_64__)
+#define AVX2 __attribute__((target("avx2")))
+
+AVX2 static inline __m256i
+all(uint64_t word)
+{
+	return _mm256_set1_epi64x((long long)word);
+}
+
+/* What word_at() begins with, of the words of a block. */
+AVX2 static inline __m256i
+counters_at(const struct stream *stream, uint64_t index)
+{
+	uint64_t counters[BLOCK_WORDS];
+	for (size_t i = 0; i < BLOCK_WORDS; i++)
+		counters[i] = stream->key + (index + i) * GOLDEN;
+	return _mm256_loadu_si256((const __m256i *)(const void *)counters);
+}
+
+/* word_at() of the words of a block. */
+AVX2 static inline __m256i
+block_of(const struct stream *stream, __m256i x)
+{
+	x = _mm256_xor_si256(x, _mm256_srli_epi64(x, 32));
+	__m256i low = _mm256_mul_epu32(x, all(LOW_FACTOR));
+	__m256i high = _mm256_mul_epu32(_mm256_srli_epi64(x, 32), all(HIGH_FACTOR));
+	x = _mm256_xor_si256(low, _mm256_shuffle_epi32(high, _MM_SHUFFLE(2, 3, 0, 1)));
+	x = _mm256_xor_si256(x, _mm256_srli_epi64(x, 29));
+	return _mm256_or_si256(
+	    _mm256_and_si256(x, all(stream->keep)), all(stream->set));
+}
+
+AVX2 static void
+fill_avx2(const struct stream *from, uint64_t index, uint8_t *out, size_t blocks)
+{
+	const struct stream stream = *from; /* in registers, whatever `out` is */
+	const __m256i step = all(BLOCK_WORDS * GOLDEN);
+	__m256i counters = counters_at(&stream, index);
+	for (; blocks > 0; blocks--, out += BLOCK_BYTES) {
+		_mm256_storeu_si256(
+		    (__m256i *)(void *)out, block_of(&stream, counters));
+		counters = _mm256_add_epi64(counters, step);
+	}
+}
+
+/* To look at the outcome of a comparison costs as much as the comparison: it is done
+ * for groups; same_generic() finds the block in the last one. */
+AVX2 static size_t
+same_avx2(
+    const struct stream *stream, uint64_t index, const uint8_t *data, size_t blocks)
+{
+	const __m256i step = all(BLOCK_WORDS * GOLDEN);
+	__m256i counters = counters_at(stream, index);
+	size_t n = 0;
+	for (; blocks - n >= GROUP_BLOCKS; n += GROUP_BLOCKS) {
+		__m256i wrong = _mm256_setzero_si256();
+		for (size_t i = 0; i < GROUP_BLOCKS; i++) {
+			__m256i found =
+			    _mm256_loadu_si256((const __m256i *)(const void *)(data +
+				(n + i) * BLOCK_BYTES));
+			wrong = _mm256_or_si256(
+			    wrong, _mm256_xor_si256(found, block_of(stream, counters)));
+			counters = _mm256_add_epi64(counters, step);
+		}
+		if (!_mm256_testz_si256(wrong, wrong))
+			break;
+	}
+	return n +
+	    same_generic(
+		stream, index + n * BLOCK_WORDS, data + n * BLOCK_BYTES, blocks - n);
+}
+#endif
+
+/* These functions for one kind of processor. */
 struct variant {
 	void (*fill)(
 	    const struct stream *stream, uint64_t index, uint8_t *out, size_t blocks);
@@ -132,31 +164,15 @@ struct variant {
 	    size_t blocks);
 };
 
-#define VARIANT(name, ...)                                                             \
-	__VA_ARGS__ static void fill_##name(                                           \
-	    const struct stream *stream, uint64_t index, uint8_t *out, size_t blocks)  \
-	{                                                                              \
-		fill_blocks(stream, index, out, blocks);                               \
-	}                                                                              \
-	__VA_ARGS__ static size_t same_##name(const struct stream *stream,             \
-	    uint64_t index, const uint8_t *data, size_t blocks)                        \
-	{                                                                              \
-		return same_blocks(stream, index, data, blocks);                       \
-	}                                                                              \
-	static const struct variant name = { fill_##name, same_##name };
-
-VARIANT(generic)
+static const struct variant generic = { fill_generic, same_generic };
 #if defined(__x86_64__)
-VARIANT(avx2, __attribute__((target("avx2"))))
-VARIANT(avx512, __attribute__((target("avx2,avx512f,avx512dq,avx512vl"))))
+static const struct variant avx2 = { fill_avx2, same_avx2 };
 #endif
 
 static const struct variant *
 variant(void)
 {
 #if defined(__x86_64__)
-	if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-		return &avx512;
 	if (__builtin_cpu_supports("avx2"))
 		return &avx2;
 #endif

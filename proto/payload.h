@@ -4,7 +4,8 @@
  *
  * Any byte can be generated without those before it, and no two connections carry the
  * same bytes: data that arrives on the wrong connection is detected. A word of 8 bytes
- * is the SplitMix64 finaliser (Steele, Lea, Flood 2014) of a counter.
+ * is a counter, hashed by two products of 32 bits, which processors have for several
+ * words at a time: it is as good as its use, to be unlike all other words, needs.
  */
 #ifndef PROTO_PAYLOAD_H
 #define PROTO_PAYLOAD_H
@@ -13,21 +14,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The finaliser of a word, or of each word of a vector, in place. */
-#define PAYLOAD_MIX(x)                                                                 \
-	do {                                                                           \
-		(x) ^= (x) >> 30;                                                      \
-		(x) *= UINT64_C(0xbf58476d1ce4e5b9);                                   \
-		(x) ^= (x) >> 27;                                                      \
-		(x) *= UINT64_C(0x94d049bb133111eb);                                   \
-		(x) ^= (x) >> 31;                                                      \
-	} while (0)
-
+/* The SplitMix64 finaliser (Steele, Lea, Flood 2014), for keys and random numbers. */
 static inline uint64_t
 payload_mix(uint64_t x)
 {
-	PAYLOAD_MIX(x);
-	return x;
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
 }
 
 /* Writes bytes offset .. offset + length - 1 of a connection to out. `printable` limits

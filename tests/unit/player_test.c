@@ -491,8 +491,8 @@ static const struct row plays[] = {
 	{ .text = "C: \\{payload 8}\n"
 	            "S: \\{echo}\n",
 	    .role = CLIENT, .passes = 2,
-	    .turns = { "MjuEvzg`\r\n", "x" },
-	    .log = "opened >MjuEvzg`\\r\\n pass >duQKe\\\\Qg\\r\\n x.talk:2: pass 1, offset 10: expected \"duQKe\\\\Qg\", found \"x\" (hex 78)", },
+	    .turns = { "t\x7f\\qKhUB\r\n", "x" },
+	    .log = "opened >t\\x7f\\\\qKhUB\\r\\n pass >^IPFY~kB\\r\\n x.talk:2: pass 1, offset 10: expected \"^IPFY~kB\", found \"x\" (hex 78)", },
 	{ .text = "C: \\{u8 length}{\\{payload 0:3}}\n"
 	            "S: \\{echo}.\n",
 	    .role = SERVER,
