@@ -55,7 +55,8 @@ in_network()
 	$NETWORK "$@"
 }
 
-# Starts the capture and the client, which goes before the servers. RUN_PID is the client's.
+# Starts the capture and the client, which goes before the servers once it is connected: before,
+# they would accept too late. RUN_PID is the client's.
 start_run() # PORT ARG...
 {
 	local port=$1
@@ -63,17 +64,22 @@ start_run() # PORT ARG...
 	spawn capture $NETWORK tcpdump -i lo -n -B $((65536 * (SCALE > 4 ? 4 : SCALE))) -s 74 \
 		--time-stamp-precision=nano -w run.pcap "tcp port $port"
 	wait_until grep -q 'listening on' capture.log
-	spawn run $NETWORK chrt --rr 2 "$BUILD/yodel" -q -c "$CONNECTIONS" --source-ip 10.98.0.0/15 \
+	spawn run $NETWORK chrt --other 0 "$BUILD/yodel" -q -c "$CONNECTIONS" --source-ip 10.98.0.0/15 \
 		--interval $((100 * SCALE))ms --hold=$((250 * SCALE))ms --timeout $((10 * SCALE))s \
 		--json run.json "$@" "127.0.0.1:$port"
 	RUN_PID=$SPAWNED
 	wait_until -t $WAIT_S established
+	local pid
+	for pid in $RUN_PID $(children_of "$RUN_PID"); do
+		chrt --rr --pid 2 "$pid"
+	done
 }
 
-# All connections are established, and the messages are on their way.
+# All connections have both ends, and the messages are on their way. (ss(8) takes seconds for
+# 100,000 of them.)
 established()
 {
-	[ "$($NETWORK ss -Htn state established src 10.98.0.0/15 | wc -l)" -ge "$CONNECTIONS" ]
+	[ "$($NETWORK awk '/^TCP:/ { print $3 }' /proc/net/sockstat)" -ge $((2 * CONNECTIONS)) ]
 }
 
 end_run()
