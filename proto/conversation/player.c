@@ -78,6 +78,7 @@ skip_part(const struct player_side *side, struct player *player,
 	} else if (part->kind == CONVERSATION_STAR_BEGIN)
 		next = part->reference;
 	else if (player_is_control(part) ||
+	    (part->kind == CONVERSATION_NUMBER && player->say.offset == 0) ||
 	    player->say.offset < player_value_length(side, player,
 				     player->pass + player->ahead, player->say.part))
 		return false;

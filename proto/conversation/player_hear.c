@@ -118,7 +118,8 @@ static enum player_heard
 complete(struct hearing *hearing)
 {
 	struct player *player = hearing->player;
-	if (!player_capture_end(hearing->side, player, hearing->part))
+	if (hearing->part->slot != CONVERSATION_NONE &&
+	    !player_capture_end(hearing->side, player, hearing->part))
 		return PLAYER_HEARD_NO_MEMORY;
 	player->hear = (struct player_cursor){ .part = player->hear.part + 1 };
 	player->state = 0;
@@ -156,6 +157,11 @@ keep(struct hearing *hearing, const uint8_t *data, size_t length)
 static enum player_heard
 take(struct hearing *hearing, size_t length)
 {
+	if (hearing->part->slot == CONVERSATION_NONE) {
+		advance(hearing, length);
+		use(hearing, length);
+		return PLAYER_HEARD;
+	}
 	size_t room = room_for(hearing, length);
 	enum player_heard heard = keep(hearing, hearing->data, room);
 	if (heard != PLAYER_HEARD)
@@ -164,38 +170,47 @@ take(struct hearing *hearing, size_t length)
 	return room == length ? PLAYER_HEARD : wrong(hearing, PLAYER_TOO_LONG);
 }
 
-/* Compares with known bytes; uses those that are equal. False: not all are. */
+/* Compares with known bytes, at least one; uses those that are equal. False: not all
+ * are. */
 static bool
 take_equal(struct hearing *hearing, const uint8_t *expected, size_t length)
 {
-	size_t same = length;
-	if (memcmp(hearing->data, expected, length) != 0)
-		for (same = 0; hearing->data[same] == expected[same];)
+	const uint8_t *data = hearing->data;
+	size_t same = 0;
+	if (data[0] == expected[0] && memcmp(data, expected, length) == 0)
+		same = length;
+	else
+		while (data[same] == expected[same])
 			same++;
 	use(hearing, same);
 	advance(hearing, same);
 	return same == length;
 }
 
+/* A part that has exactly these bytes, and no capture. */
+static enum player_heard
+hear_equal(struct hearing *hearing, const uint8_t *expected, uint64_t total)
+{
+	uint32_t offset = hearing->player->hear.offset;
+	uint64_t n = total > offset ? total - offset : 0;
+	if (n > hearing->length)
+		n = hearing->length;
+	if (n > 0 && !take_equal(hearing, expected + offset, n))
+		return wrong(hearing, PLAYER_WRONG_BYTES);
+	return offset + n == total ? complete(hearing) : more(hearing);
+}
+
 static enum player_heard
 hear_literal(struct hearing *hearing)
 {
 	const struct conversation_part *part = hearing->part;
-	uint32_t offset = hearing->player->hear.offset;
-	size_t n = part->length - offset;
-	if (n > hearing->length)
-		n = hearing->length;
-	if (n > 0 &&
-	    !take_equal(
-		hearing, hearing->side->conversation->bytes + part->at + offset, n))
-		return wrong(hearing, PLAYER_WRONG_BYTES);
-	return hearing->player->hear.offset == part->length ? complete(hearing)
-							    : more(hearing);
+	return hear_equal(
+	    hearing, hearing->side->conversation->bytes + part->at, part->length);
 }
 
-/* What this side knows as well as the one that says it. */
+/* What this side knows as well as the one that says it: made in pieces. */
 static enum player_heard
-hear_known(struct hearing *hearing)
+hear_made(struct hearing *hearing)
 {
 	struct player *player = hearing->player;
 	uint16_t part = player->hear.part;
@@ -218,6 +233,19 @@ hear_known(struct hearing *hearing)
 			return wrong(hearing, PLAYER_WRONG_BYTES);
 	}
 	return player->hear.offset == total ? complete(hearing) : more(hearing);
+}
+
+static enum player_heard
+hear_known(struct hearing *hearing)
+{
+	const struct player *player = hearing->player;
+	uint8_t number[PLAYER_NUMBER_MAX];
+	uint64_t total;
+	if (hearing->part->slot != CONVERSATION_NONE)
+		return hear_made(hearing);
+	const uint8_t *whole = player_value_whole(
+	    hearing->side, player, player->pass, player->hear.part, number, &total);
+	return whole == NULL ? hear_made(hearing) : hear_equal(hearing, whole, total);
 }
 
 /* The length on the wire is that of the counted part and `add`. */
@@ -305,30 +333,42 @@ is_digit(uint8_t form, uint8_t byte)
 		((byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F')));
 }
 
-/* Digits, up to the first other byte. */
-static enum player_heard
-hear_digits(struct hearing *hearing)
+/* Counts the digits of a number that come next, and adds those of a length to the
+ * state. False if there are more than it may have. */
+static bool
+count_digits(struct hearing *hearing, size_t *ret_count)
 {
-	struct player *player = hearing->player;
 	const struct conversation_part *part = hearing->part;
 	bool is_length = part->term == CONVERSATION_TERM_LENGTH;
 	uint32_t max =
 	    part->form == CONVERSATION_HEX ? HEX_DIGITS_MAX : DECIMAL_DIGITS_MAX;
-	while (hearing->length > 0 && is_digit(part->form, *hearing->data)) {
-		if ((is_length || part->slot != CONVERSATION_NONE) &&
-		    player->hear.offset == max)
-			return wrong(hearing, PLAYER_TOO_LONG);
-		if (is_length) {
-			uint32_t digit = (uint32_t)(*hearing->data - '0');
-			if (player->state > LENGTH_MAX / 5)
-				return wrong(hearing, PLAYER_TOO_LONG);
-			player->state = player->state * 10 + digit;
-		}
-		enum player_heard heard = take(hearing, 1);
-		if (heard != PLAYER_HEARD)
-			return heard;
+	size_t left = is_length || part->slot != CONVERSATION_NONE
+	    ? max - hearing->player->hear.offset
+	    : SIZE_MAX;
+	uint32_t *length = &hearing->player->state;
+	size_t n = 0;
+	for (; n < hearing->length && is_digit(part->form, hearing->data[n]); n++) {
+		if (n == left || (is_length && *length > LENGTH_MAX / 5))
+			break;
+		if (is_length)
+			*length = *length * 10 + (uint32_t)(hearing->data[n] - '0');
 	}
-	if (player->hear.offset == 0)
+	*ret_count = n;
+	return n == hearing->length || !is_digit(part->form, hearing->data[n]);
+}
+
+/* Digits, up to the first other byte. */
+static enum player_heard
+hear_digits(struct hearing *hearing)
+{
+	size_t n;
+	bool fits = count_digits(hearing, &n);
+	enum player_heard heard = take(hearing, n);
+	if (heard != PLAYER_HEARD)
+		return heard;
+	if (!fits)
+		return wrong(hearing, PLAYER_TOO_LONG);
+	if (hearing->player->hear.offset == 0)
 		return hearing->length > 0 ? wrong(hearing, PLAYER_WRONG_BYTES)
 					   : more(hearing);
 	return hearing->length > 0 || hearing->ends ? complete_number(hearing)
@@ -513,6 +553,21 @@ skip_any(struct hearing *hearing, uint8_t first)
 	return line_end == NULL ? PLAYER_HEARD : wrong(hearing, PLAYER_WRONG_BYTES);
 }
 
+/* Uses the bytes that continue the literal behind `state` bytes of it. */
+static void
+use_needle(struct hearing *hearing, const uint8_t *needle, uint32_t length)
+{
+	uint32_t held = hearing->player->state;
+	size_t n = 0;
+	while (
+	    held < length && n < hearing->length && hearing->data[n] == needle[held]) {
+		held++;
+		n++;
+	}
+	use(hearing, n);
+	hearing->player->state = held;
+}
+
 /* Bytes up to the first occurrence of the literal that follows, of which `state` bytes
  * have been heard (Knuth, Morris, Pratt). The literal is heard with it. */
 static enum player_heard
@@ -536,8 +591,7 @@ hear_any(struct hearing *hearing)
 				break;
 		}
 		if (*hearing->data == needle[held]) {
-			use(hearing, 1);
-			player->state = held + 1;
+			use_needle(hearing, needle, next->length);
 			if (player->state < next->length)
 				continue;
 			heard = complete(hearing);
@@ -569,6 +623,7 @@ begin_group(struct hearing *hearing)
 		return wrong_length(
 		    hearing, (int64_t)length - (int64_t)group_left(player));
 	player->ends[player->depth++] = (uint32_t)player->received + length;
+	look(hearing);
 	return complete(hearing);
 }
 
@@ -579,29 +634,35 @@ end_group(struct hearing *hearing)
 	if (left > 0)
 		return wrong_length(hearing, left);
 	hearing->player->depth--;
+	look(hearing);
 	return complete(hearing);
+}
+
+/* As player_hear_decision. */
+static enum player_heard
+hear_decision(struct hearing *hearing, const struct conversation_part *part)
+{
+	uint32_t offset = hearing->player->hear.offset;
+	uint32_t total = part->length < CONVERSATION_DECIDE_MAX
+	    ? part->length
+	    : CONVERSATION_DECIDE_MAX;
+	size_t n = total - offset;
+	if (n > hearing->length)
+		n = hearing->length;
+	if (n > 0 &&
+	    !take_equal(
+		hearing, hearing->side->conversation->bytes + part->at + offset, n))
+		return PLAYER_HEARD_WRONG;
+	return offset + n == total ? PLAYER_HEARD : PLAYER_HEARD_PART;
 }
 
 enum player_heard
 player_hear_decision(const struct player_side *side, struct player *player,
     struct player_input *input, uint16_t part)
 {
-	const struct conversation_part *row = player_part(side, part);
-	struct hearing hearing = {
-		.side = side, .player = player, .part = row, .input = input
-	};
-	uint32_t total = row->length < CONVERSATION_DECIDE_MAX
-	    ? row->length
-	    : CONVERSATION_DECIDE_MAX;
+	struct hearing hearing = { .side = side, .player = player, .input = input };
 	look(&hearing);
-	size_t n = total - player->hear.offset;
-	if (n > hearing.length)
-		n = hearing.length;
-	if (n > 0 &&
-	    !take_equal(
-		&hearing, side->conversation->bytes + row->at + player->hear.offset, n))
-		return PLAYER_HEARD_WRONG;
-	return player->hear.offset == total ? PLAYER_HEARD : PLAYER_HEARD_PART;
+	return hear_decision(&hearing, player_part(side, part));
 }
 
 enum player_heard
@@ -638,7 +699,7 @@ hear_star(struct hearing *hearing)
 	struct player *player = hearing->player;
 	uint16_t star = player->hear.part, following = hearing->part->reference;
 	enum player_heard heard =
-	    player_hear_decision(hearing->side, player, hearing->input, following);
+	    hear_decision(hearing, player_part(hearing->side, following));
 	if (heard == PLAYER_HEARD_PART)
 		return heard;
 	uint32_t offset = player->hear.offset;
@@ -648,8 +709,17 @@ hear_star(struct hearing *hearing)
 		return PLAYER_HEARD;
 	}
 	player->hear = (struct player_cursor){ .part = star + 1 };
-	return player_hear_again(
-	    hearing->side, player, hearing->input, following, offset, hearing->detail);
+	if (offset > hearing->input->used) {
+		heard = player_hear_again(hearing->side, player, hearing->input,
+		    following, offset, hearing->detail);
+	} else { /* all that is known came with this input */
+		hearing->input->used -= offset;
+		player->received -= offset;
+		heard = PLAYER_HEARD;
+	}
+	if (offset > 0)
+		look(hearing);
+	return heard;
 }
 
 /* The captures of a repeated line are those of the last one; none is needed again. */
@@ -671,6 +741,39 @@ end_star(struct hearing *hearing)
 	return PLAYER_HEARD;
 }
 
+static enum player_heard
+hear_part(struct hearing *hearing)
+{
+	switch ((enum conversation_kind)hearing->part->kind) {
+	case CONVERSATION_LITERAL:
+		return hear_literal(hearing);
+	case CONVERSATION_NUMBER:
+		return hear_number(hearing);
+	case CONVERSATION_REFERENCE:
+		return hear_known(hearing);
+	case CONVERSATION_RANDOM:
+		return hear_random(hearing);
+	case CONVERSATION_PAYLOAD:
+		return hear_payload(hearing);
+	case CONVERSATION_BYTES:
+		return hear_bytes(hearing);
+	case CONVERSATION_ALTERNATIVES:
+		return hear_alternatives(hearing);
+	case CONVERSATION_ANY:
+		return hear_any(hearing);
+	case CONVERSATION_GROUP_BEGIN:
+		return begin_group(hearing);
+	case CONVERSATION_GROUP_END:
+		return end_group(hearing);
+	case CONVERSATION_STAR_BEGIN:
+		return hear_star(hearing);
+	case CONVERSATION_STAR_END:
+		return end_star(hearing);
+	default:
+		return complete(hearing);
+	}
+}
+
 enum player_heard
 player_hear(const struct player_side *side, struct player *player,
     struct player_input *input, struct player_detail *detail)
@@ -682,33 +785,13 @@ player_hear(const struct player_side *side, struct player *player,
 		.input = input,
 		.detail = detail,
 	};
+	uint16_t end = hearing.part->run_end;
+	enum player_heard heard;
 	look(&hearing);
-	switch ((enum conversation_kind)hearing.part->kind) {
-	case CONVERSATION_LITERAL:
-		return hear_literal(&hearing);
-	case CONVERSATION_NUMBER:
-		return hear_number(&hearing);
-	case CONVERSATION_REFERENCE:
-		return hear_known(&hearing);
-	case CONVERSATION_RANDOM:
-		return hear_random(&hearing);
-	case CONVERSATION_PAYLOAD:
-		return hear_payload(&hearing);
-	case CONVERSATION_BYTES:
-		return hear_bytes(&hearing);
-	case CONVERSATION_ALTERNATIVES:
-		return hear_alternatives(&hearing);
-	case CONVERSATION_ANY:
-		return hear_any(&hearing);
-	case CONVERSATION_GROUP_BEGIN:
-		return begin_group(&hearing);
-	case CONVERSATION_GROUP_END:
-		return end_group(&hearing);
-	case CONVERSATION_STAR_BEGIN:
-		return hear_star(&hearing);
-	case CONVERSATION_STAR_END:
-		return end_star(&hearing);
-	default:
-		return complete(&hearing);
-	}
+	do
+		heard = hear_part(&hearing);
+	while (heard == PLAYER_HEARD && player->hear.part != end &&
+	    (hearing.part = player_part(side, player->hear.part),
+		!player_is_control(hearing.part)));
+	return heard;
 }

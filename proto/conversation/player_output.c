@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "proto/conversation/player_parts.h"
 
 /* What is written, and what it starts. */
@@ -60,21 +62,31 @@ is_boundary(struct saying *saying)
 	return false;
 }
 
-/* Up to the room that is left of the part at the cursor. */
+/* Up to the room that is left of the part at the cursor; goes over a complete one. */
 static void
 say_part(struct saying *saying)
 {
 	struct player *player = saying->player;
-	uint64_t pass = pass_said(player);
+	const struct player_side *side = saying->side;
+	uint64_t pass = pass_said(player), total;
 	uint16_t part = player->say.part;
-	uint64_t n =
-	    player_value_length(saying->side, player, pass, part) - player->say.offset;
+	uint32_t offset = player->say.offset;
+	uint8_t number[PLAYER_NUMBER_MAX], *out = saying->out + saying->length;
+	const uint8_t *whole =
+	    player_value_whole(side, player, pass, part, number, &total);
+	if (whole == NULL)
+		total = player_value_length(side, player, pass, part);
+	uint64_t n = total - offset;
 	if (n > saying->room - saying->length)
 		n = saying->room - saying->length;
-	player_value_bytes(saying->side, player, pass, part, player->say.offset,
-	    saying->out + saying->length, n);
+	if (whole != NULL)
+		memcpy(out, whole + offset, n);
+	else
+		player_value_bytes(side, player, pass, part, offset, out, n);
 	saying->length += n;
 	player->say.offset += (uint32_t)n;
+	if (offset + n == total)
+		player->say = (struct player_cursor){ .part = part + 1 };
 }
 
 /* Constant text that ends a run needs no copy. */

@@ -20,6 +20,8 @@ enum player_flag {
 	PLAYER_HALF_CLOSED = 16, /* the peer has ended its stream */
 };
 
+#define PLAYER_NUMBER_MAX 24 /* bytes of a number in any form */
+
 struct player_slot {
 	uint32_t start, length; /* in the block of captures */
 };
@@ -31,6 +33,12 @@ uint64_t player_value_length(const struct player_side *side,
 /* Bytes from .. from + length - 1 of them. */
 void player_value_bytes(const struct player_side *side, const struct player *player,
     uint64_t pass, uint16_t at, uint64_t from, uint8_t *out, size_t length);
+/* All bytes of a literal, a number, or what the peer has said, and their number: in
+ * out[PLAYER_NUMBER_MAX] or in memory that stays until the next capture. NULL: the part
+ * has others, which are made in pieces. */
+const uint8_t *player_value_whole(const struct player_side *side,
+    const struct player *player, uint64_t pass, uint16_t at, uint8_t *out,
+    uint64_t *ret_length);
 /* Of a number, BYTES or a captured number: its value, modulo 2^64. */
 uint64_t player_value_number(const struct player_side *side,
     const struct player *player, uint64_t pass, uint16_t at);
@@ -67,7 +75,8 @@ enum player_heard {
 	PLAYER_HEARD_WRONG, /* detail->mismatch */
 	PLAYER_HEARD_NO_MEMORY,
 };
-/* Hears the part at the cursor, which is a text of the peer. */
+/* Hears the part at the cursor, which is a text of the peer, and those behind it, up to
+ * the end of the run or to a control. PLAYER_HEARD: the cursor is there. */
 enum player_heard player_hear(const struct player_side *side, struct player *player,
     struct player_input *input, struct player_detail *detail);
 /* Hears `length` bytes of the literal at `part` once more, as the text at the cursor:

@@ -3,7 +3,6 @@
 #include "proto/conversation/player_parts.h"
 #include "proto/payload.h"
 
-#define NUMBER_MAX 24 /* bytes of a number in any form */
 #define GOLDEN UINT64_C(0x9e3779b97f4a7c15)
 #define END_PAYLOAD (UINT64_C(1) << 62) /* offset of the end section's payload */
 
@@ -33,15 +32,24 @@ is_little(uint8_t form)
 }
 
 static uint32_t
-encode_text(uint64_t value, unsigned base, uint8_t *out)
+encode_decimal(uint64_t value, uint8_t *out)
 {
-	uint8_t digits[NUMBER_MAX];
-	uint32_t n = 0;
-	do
-		digits[n++] = (uint8_t) "0123456789abcdef"[value % base];
-	while ((value /= base) > 0);
-	for (uint32_t i = 0; i < n; i++)
-		out[i] = digits[n - 1 - i];
+	uint32_t n = 1;
+	for (uint64_t rest = value; rest > 9; rest /= 10)
+		n++;
+	for (uint32_t i = n; i-- > 0; value /= 10)
+		out[i] = (uint8_t)('0' + value % 10);
+	return n;
+}
+
+static uint32_t
+encode_hex(uint64_t value, uint8_t *out)
+{
+	uint32_t n = 1;
+	for (uint64_t rest = value; rest > 15; rest >>= 4)
+		n++;
+	for (uint32_t i = n; i-- > 0; value >>= 4)
+		out[i] = (uint8_t) "0123456789abcdef"[value & 15];
 	return n;
 }
 
@@ -57,7 +65,7 @@ encode_varint(uint64_t value, uint8_t *out)
 	return n;
 }
 
-/* Returns the number of bytes in out[NUMBER_MAX]. */
+/* Returns the number of bytes in out[PLAYER_NUMBER_MAX]. */
 static uint32_t
 encode(uint8_t form, uint64_t value, uint8_t *out)
 {
@@ -65,7 +73,8 @@ encode(uint8_t form, uint64_t value, uint8_t *out)
 	if (form == CONVERSATION_VARINT)
 		return encode_varint(value, out);
 	if (size == 0)
-		return encode_text(value, form == CONVERSATION_HEX ? 16 : 10, out);
+		return form == CONVERSATION_HEX ? encode_hex(value, out)
+						: encode_decimal(value, out);
 	for (uint32_t i = 0; i < size; i++)
 		out[i] = (uint8_t)(value >> 8 * (is_little(form) ? i : size - 1 - i));
 	return size;
@@ -157,7 +166,7 @@ player_value_length(const struct player_side *side, const struct player *player,
     uint64_t pass, uint16_t at)
 {
 	const struct conversation_part *part = player_part(side, at);
-	uint8_t number[NUMBER_MAX];
+	uint8_t number[PLAYER_NUMBER_MAX];
 	uint32_t length;
 	if (part->section == CONVERSATION_OPENING)
 		pass = 0;
@@ -244,7 +253,7 @@ player_value_bytes(const struct player_side *side, const struct player *player,
 {
 	const struct conversation_part *part = player_part(side, at);
 	const uint8_t *bytes = side->conversation->bytes;
-	uint8_t number[NUMBER_MAX];
+	uint8_t number[PLAYER_NUMBER_MAX];
 	if (length == 0)
 		return;
 	if (part->section == CONVERSATION_OPENING)
@@ -282,4 +291,31 @@ player_value_bytes(const struct player_side *side, const struct player *player,
 	default:
 		break;
 	}
+}
+
+const uint8_t *
+player_value_whole(const struct player_side *side, const struct player *player,
+    uint64_t pass, uint16_t at, uint8_t *out, uint64_t *ret_length)
+{
+	const struct conversation_part *part = player_part(side, at);
+	if (part->kind == CONVERSATION_REFERENCE) {
+		at = part->reference;
+		part = player_part(side, at);
+		if (part->speaker != side->role) {
+			uint32_t length;
+			const uint8_t *bytes =
+			    player_capture_get(player, part->slot, &length);
+			*ret_length = length;
+			return bytes;
+		}
+	}
+	if (part->kind == CONVERSATION_LITERAL) {
+		*ret_length = part->length;
+		return side->conversation->bytes + part->at;
+	}
+	if (part->kind != CONVERSATION_NUMBER)
+		return NULL;
+	*ret_length =
+	    encode(part->form, player_value_number(side, player, pass, at), out);
+	return out;
 }
