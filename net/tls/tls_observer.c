@@ -297,22 +297,38 @@ on_verify(X509_STORE_CTX *store, void *argument)
 	return 1;
 }
 
-/* A server has decrypted a ticket. A session is resumed only while the certificate of
- * its client is valid: it is not looked at again, and each resumption gives a new
- * ticket. */
+/* True if the suite of a session is still allowed. TLS 1.3 negotiates it again (RFC
+ * 8446, 4.2.11); TLS 1.2 resumes it as it was, and OpenSSL looks only at what the
+ * client offers. */
+static bool
+allows_suite(const SSL *ssl, const SSL_SESSION *session)
+{
+	const STACK_OF(SSL_CIPHER) *allowed = SSL_get_ciphers(ssl);
+	uint32_t suite = SSL_CIPHER_get_id(SSL_SESSION_get0_cipher(session));
+	if (SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION)
+		return true;
+	for (int i = 0; i < sk_SSL_CIPHER_num(allowed); i++)
+		if (SSL_CIPHER_get_id(sk_SSL_CIPHER_value(allowed, i)) == suite)
+			return true;
+	return false;
+}
+
+/* A server has decrypted a ticket. A session is resumed only while its suite is allowed
+ * and the certificate of its client is valid: that is not looked at again, and each
+ * resumption gives a new ticket. */
 static SSL_TICKET_RETURN
 on_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *key_name,
     size_t key_name_length, SSL_TICKET_STATUS status, void *argument)
 {
 	const struct tls_context *context = argument;
-	(void)ssl, (void)key_name, (void)key_name_length;
+	(void)key_name, (void)key_name_length;
 	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
 	const X509 *client = SSL_SESSION_get0_peer(session);
 	bool is_valid = client == NULL
-	    ? context->verify == TLS_VERIFY_OPTIONAL
+	    ? context->verify != TLS_VERIFY_REQUIRE
 	    : X509_cmp_current_time(X509_get0_notAfter(client)) == 1;
-	if (!is_valid)
+	if (!is_valid || !allows_suite(ssl, session))
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
 	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE
 					    : SSL_TICKET_RETURN_USE_RENEW;
@@ -375,7 +391,7 @@ tls_observer_install(struct tls_context *context, SSL_CTX *ssl, bool is_server)
 	SSL_CTX_set_cert_verify_callback(ssl, on_verify, context);
 	SSL_CTX_sess_set_new_cb(ssl, on_new_session);
 	SSL_CTX_set_client_hello_cb(ssl, on_client_hello, NULL);
-	if (is_server && context->verify != TLS_VERIFY_NONE)
+	if (is_server)
 		SSL_CTX_set_session_ticket_cb(ssl, NULL, on_ticket, context);
 	if (context->name_count > 0) {
 		SSL_CTX_set_tlsext_servername_callback(ssl, on_server_name);

@@ -553,6 +553,35 @@ resumes_elsewhere(struct tls_context *cc, enum tls_verify one, enum tls_verify o
 	return is_resumed;
 }
 
+static void
+test_a_suite_that_is_not_allowed_any_more_is_not_resumed(void **state)
+{
+	static const char before[] = "ECDHE-ECDSA-AES256-GCM-SHA384";
+	static const char *const after[] = { "ECDHE-ECDSA-CHACHA20-POLY1305",
+		"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305" };
+	struct tls_settings s = server_settings(), c = client_settings();
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct tls_tickets tickets;
+		struct tls_ticket *ticket = NULL;
+		assert_int_equal(tls_tickets_start(&tickets, clock_now_ns()), 0);
+		s.ciphers = before;
+		struct tls_context *here = tls_must_create(true, &s);
+		s.ciphers = after[i];
+		struct tls_context *there = tls_must_create(true, &s);
+		struct tls_context *cc = tls_must_create(false, &c);
+		tls_context_set_tickets(here, &tickets);
+		tls_context_set_tickets(there, &tickets);
+		assert_false(connect_and_keep(here, cc, &ticket, 1000));
+		assert_true(connect_and_keep(here, cc, &ticket, 1000));
+		assert_int_equal(connect_and_keep(there, cc, &ticket, 1000), i == 1);
+		tls_ticket_release(ticket);
+		tls_context_release(here);
+		tls_context_release(there);
+		tls_context_release(cc);
+	}
+}
+
 /* The server's verdict on a client that comes with a ticket. */
 static void
 note_return(struct tls_context *sc, struct tls_context *cc, struct tls_ticket *ticket,
@@ -1081,6 +1110,8 @@ main(void)
 		cmocka_unit_test(test_a_pinned_certificate_is_the_only_one_accepted),
 		cmocka_unit_test(test_clients_are_verified_as_the_listener_says),
 		cmocka_unit_test(test_the_certificate_follows_the_requested_name),
+		cmocka_unit_test(
+		    test_a_suite_that_is_not_allowed_any_more_is_not_resumed),
 		cmocka_unit_test(test_a_client_resumes_with_the_ticket_that_it_kept),
 		cmocka_unit_test(
 		    test_a_session_is_resumed_only_where_its_client_was_verified_the_same),
