@@ -58,18 +58,19 @@ mark_percentiles(const struct chart *chart)
 
 enum { STEPS = 96 };
 
-/* Percentiles of a histogram at even steps of the axis. Returns how many of them, from
- * the start, have enough samples. */
+/* Percentiles of a histogram at even steps of the axis; only those of response have an
+ * interval. Returns how many of them, from the start, have enough samples. */
 static size_t
 sample_percentiles(const struct chart *chart, const struct result *result,
     enum latency_kind which, struct chart_point *values, struct chart_point *low,
     struct chart_point *high)
 {
+	struct percentile_walk walk = { .is_value_only = which != LATENCY_RESPONSE };
 	size_t known = 0;
 	for (size_t i = 0; i < STEPS; i++) {
 		double x = pow(chart->x.high, (double)i / (double)(STEPS - 1));
 		struct percentile_interval c =
-		    result_percentile(result, which, 100 * (1 - 1 / x));
+		    result_percentile_next(result, which, 100 * (1 - 1 / x), &walk);
 		values[i] = (struct chart_point){ x, (double)c.value };
 		low[i] = (struct chart_point){ x, (double)c.low };
 		high[i] = (struct chart_point){ x, (double)c.high };

@@ -65,6 +65,7 @@ static void
 write_latency_row(const struct result *result, enum latency_kind which, FILE *file)
 {
 	const struct histogram *h = result->latency[which];
+	struct percentile_walk walk = { .is_value_only = false };
 	char text[UNITS_TEXT_MAX], name[RESULT_LATENCY_NAME_MAX];
 	if (histogram_count(h) == 0)
 		return;
@@ -76,7 +77,7 @@ write_latency_row(const struct result *result, enum latency_kind which, FILE *fi
 	    units_show_duration(result_whole(histogram_mean(h)), text));
 	for (size_t i = 0; i < RESULT_PERCENTILES; i++) {
 		struct percentile_interval c =
-		    result_percentile(result, which, result_percentiles[i]);
+		    result_percentile_next(result, which, result_percentiles[i], &walk);
 		char low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
 		if (!c.known) {
 			fputs(TOO_FEW, file);

@@ -236,11 +236,19 @@ struct percentile_interval
 result_percentile(
     const struct result *result, enum latency_kind which, double percentile)
 {
+	struct percentile_walk walk = { .is_value_only = false };
+	return result_percentile_next(result, which, percentile, &walk);
+}
+
+struct percentile_interval
+result_percentile_next(const struct result *result, enum latency_kind which,
+    double percentile, struct percentile_walk *walk)
+{
 	const struct precision *all = result->precision[which].percentiles;
 	double least = all[0].effective;
 	size_t i = 0;
 	while (i + 1 < RESULT_PERCENTILES && result_percentiles[i] < percentile)
 		least = fmin(least, all[++i].effective);
-	return percentile_interval_of(
-	    result->latency[which], percentile, &all[i], least);
+	return percentile_interval_next(
+	    result->latency[which], percentile, &all[i], least, walk);
 }

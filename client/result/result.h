@@ -447,6 +447,9 @@ bool result_adds_up(const struct result_messages *messages);
  * result_percentiles the precision is that of the next higher one. */
 struct percentile_interval result_percentile(
     const struct result *result, enum latency_kind which, double percentile);
+/* The same for many percentiles in ascending order (percentile_interval.h). */
+struct percentile_interval result_percentile_next(const struct result *result,
+    enum latency_kind which, double percentile, struct percentile_walk *walk);
 /* The number of independent values that a latency is worth: the smallest of its
  * percentiles up to p99; 0: not estimated. */
 double result_effective_count(const struct result *result, enum latency_kind which);

@@ -452,9 +452,13 @@ static uint64_t
 count_silent(const struct result *result, double ns)
 {
 	const struct histogram *silence = result->latency[LATENCY_SILENCE];
-	uint64_t all = histogram_count(silence), silent = 0;
-	while (silent < all && (double)histogram_at_rank(silence, all - silent) >= ns)
-		silent++;
+	struct histogram_cursor cursor = { 0 };
+	uint64_t max = histogram_max(silence), silent = 0;
+	while (histogram_next(silence, &cursor)) {
+		uint64_t value = histogram_highest_equivalent(silence, cursor.value);
+		if (fmin((double)value, (double)max) >= ns)
+			silent += cursor.count;
+	}
 	return silent;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define HIGHEST_MAX ((int64_t)1 << 62)
+#define GROUP 8 /* counts that are tested together: most of them are zero */
 
 static int
 shape(const struct histogram_config *config, struct histogram *ret)
@@ -90,6 +91,30 @@ used_range(const struct histogram *histogram)
 		histogram_index(histogram, max) + 1 };
 }
 
+/* Written out: a loop would not be unrolled. */
+static bool
+is_zero_group(const uint64_t *counts)
+{
+	return (load(&counts[0]) | load(&counts[1]) | load(&counts[2]) |
+		   load(&counts[3]) | load(&counts[4]) | load(&counts[5]) |
+		   load(&counts[6]) | load(&counts[7])) == 0;
+}
+
+/* The first index from `at` on whose count is not zero; `end`: none. */
+static int32_t
+skip_zeros(const uint64_t *counts, int32_t at, int32_t end)
+{
+	while (at < end) {
+		if (at % GROUP == 0 && at + GROUP <= end && is_zero_group(&counts[at]))
+			at += GROUP;
+		else if (load(&counts[at]) != 0)
+			return at;
+		else
+			at++;
+	}
+	return end;
+}
+
 void
 histogram_reset(struct histogram *histogram)
 {
@@ -119,10 +144,9 @@ histogram_add(struct histogram *to, const struct histogram *from)
 		return -1;
 	}
 	struct range used = used_range(from);
-	for (int32_t i = used.first; i < used.end; i++) {
+	for (int32_t i = used.first;
+	     (i = skip_zeros(from->counts, i, used.end)) < used.end; i++) {
 		uint64_t count = load(&from->counts[i]);
-		if (count == 0)
-			continue;
 		histogram_bump(&to->counts[i], count);
 		total += count;
 	}
@@ -149,7 +173,8 @@ histogram_subtract(
 	histogram_reset(into);
 	used = used_range(now);
 	into->dropped = load(&now->dropped) - load(&before->dropped);
-	for (int32_t i = used.first; i < used.end; i++) {
+	for (int32_t i = used.first;
+	     (i = skip_zeros(now->counts, i, used.end)) < used.end; i++) {
 		uint64_t count = load(&now->counts[i]) - load(&before->counts[i]);
 		into->counts[i] = count;
 		into->total += count;
@@ -236,17 +261,14 @@ histogram_next(const struct histogram *histogram, struct histogram_cursor *curso
 		cursor->next = histogram_index(histogram, min);
 		cursor->end = histogram_index(histogram, max) + 1;
 	}
-	for (; cursor->next < cursor->end; cursor->next++) {
-		uint64_t count = load(&histogram->counts[cursor->next]);
-		if (count == 0)
-			continue;
-		cursor->index = cursor->next++;
-		cursor->value = histogram_value_at(histogram, cursor->index);
-		cursor->count = count;
-		cursor->cumulative += count;
-		return true;
-	}
-	return false;
+	cursor->next = skip_zeros(histogram->counts, cursor->next, cursor->end);
+	if (cursor->next >= cursor->end)
+		return false;
+	cursor->index = cursor->next++;
+	cursor->value = histogram_value_at(histogram, cursor->index);
+	cursor->count = load(&histogram->counts[cursor->index]);
+	cursor->cumulative += cursor->count;
+	return true;
 }
 
 /* The middle of the values that share an index, as in the other implementations. */
@@ -279,26 +301,53 @@ histogram_stddev(const struct histogram *histogram)
 	return cursor.cumulative == 0 ? 0 : sqrt(sum / (double)cursor.cumulative);
 }
 
-uint64_t
-histogram_at_rank(const struct histogram *histogram, uint64_t rank)
+static uint64_t
+sum_group(const uint64_t *counts)
 {
-	uint64_t min = load(&histogram->min), max = load(&histogram->max), sum = 0;
+	return load(&counts[0]) + load(&counts[1]) + load(&counts[2]) +
+	    load(&counts[3]) + load(&counts[4]) + load(&counts[5]) + load(&counts[6]) +
+	    load(&counts[7]);
+}
+
+/* Moves to the index of a rank, at most to `last`. */
+static void
+move_to(const struct histogram *histogram, struct histogram_walk *walk, uint64_t rank,
+    int32_t last)
+{
+	uint64_t sum;
+	while (walk->index + GROUP <= last &&
+	    walk->below + (sum = sum_group(&histogram->counts[walk->index])) < rank) {
+		walk->below += sum;
+		walk->index += GROUP;
+	}
+	while (walk->index < last &&
+	    walk->below + (sum = load(&histogram->counts[walk->index])) < rank) {
+		walk->below += sum;
+		walk->index++;
+	}
+}
+
+uint64_t
+histogram_walk_to(
+    const struct histogram *histogram, struct histogram_walk *walk, uint64_t rank)
+{
+	uint64_t min = load(&histogram->min), max = load(&histogram->max);
 	if (min > max)
 		return 0;
+	int32_t first = histogram_index(histogram, min);
 	if (rank == 0)
 		rank = 1;
-	int32_t index = histogram_index(histogram, min);
-	int32_t last = histogram_index(histogram, max);
-	/* A page asks for a thousand ranks: the values between are not computed. */
-	while (index < last && (sum += load(&histogram->counts[index])) < rank)
-		index++;
+	if (walk->index < first || rank <= walk->below)
+		*walk = (struct histogram_walk){ first, 0 };
+	move_to(histogram, walk, rank, histogram_index(histogram, max));
 	uint64_t value = histogram_highest_equivalent(
-	    histogram, histogram_value_at(histogram, index));
+	    histogram, histogram_value_at(histogram, walk->index));
 	return value < max ? value : max;
 }
 
 uint64_t
-histogram_percentile(const struct histogram *histogram, double percentile)
+histogram_walk_to_percentile(
+    const struct histogram *histogram, struct histogram_walk *walk, double percentile)
 {
 	double count = (double)histogram_count(histogram);
 	double rank;
@@ -308,6 +357,20 @@ histogram_percentile(const struct histogram *histogram, double percentile)
 		percentile = 0;
 	/* 99.9 % of 1000 is rank 999; in doubles it is 999.0000000001. */
 	rank = ceil(nextafter(percentile, 0) / 100 * count);
-	return histogram_at_rank(
-	    histogram, rank < 0x1p64 ? (uint64_t)rank : UINT64_MAX);
+	return histogram_walk_to(
+	    histogram, walk, rank < 0x1p64 ? (uint64_t)rank : UINT64_MAX);
+}
+
+uint64_t
+histogram_at_rank(const struct histogram *histogram, uint64_t rank)
+{
+	struct histogram_walk walk = { 0 };
+	return histogram_walk_to(histogram, &walk, rank);
+}
+
+uint64_t
+histogram_percentile(const struct histogram *histogram, double percentile)
+{
+	struct histogram_walk walk = { 0 };
+	return histogram_walk_to_percentile(histogram, &walk, percentile);
 }

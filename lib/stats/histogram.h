@@ -121,6 +121,18 @@ uint64_t histogram_percentile(const struct histogram *histogram, double percenti
 /* The value at a rank, 1 to count (clamped), by the same rule. */
 uint64_t histogram_at_rank(const struct histogram *histogram, uint64_t rank);
 
+/* The same for many ranks or percentiles: in ascending order, all of them together read
+ * the counts once. A lower one than that before is found, too, from the start again.
+ * Begin with { 0 }, and with a histogram that does not change meanwhile. */
+struct histogram_walk {
+	int32_t index;
+	uint64_t below; /* values of lower indexes */
+};
+uint64_t histogram_walk_to(
+    const struct histogram *histogram, struct histogram_walk *walk, uint64_t rank);
+uint64_t histogram_walk_to_percentile(
+    const struct histogram *histogram, struct histogram_walk *walk, double percentile);
+
 /* First and last of the values that share an index with `value`. */
 uint64_t histogram_lowest_equivalent(const struct histogram *histogram, uint64_t value);
 uint64_t histogram_highest_equivalent(

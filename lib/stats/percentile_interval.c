@@ -11,10 +11,10 @@
 #define DEGREES_PER_VALUE 0.7
 
 static uint64_t
-at_rank(const struct histogram *histogram, double rank)
+at_rank(const struct histogram *histogram, struct histogram_walk *walk, double rank)
 {
-	return histogram_at_rank(
-	    histogram, rank < 0x1p64 ? (uint64_t)rank : UINT64_MAX);
+	return histogram_walk_to(
+	    histogram, walk, rank < 0x1p64 ? (uint64_t)rank : UINT64_MAX);
 }
 
 uint64_t
@@ -61,12 +61,12 @@ find_ranks(
 }
 
 struct percentile_interval
-percentile_interval_of(const struct histogram *histogram, double percentile,
-    const struct precision *precision, double least)
+percentile_interval_next(const struct histogram *histogram, double percentile,
+    const struct precision *precision, double least, struct percentile_walk *walk)
 {
 	uint64_t count = histogram_count(histogram);
-	struct percentile_interval found = { .value = histogram_percentile(
-						 histogram, percentile) };
+	struct percentile_interval found = { .value = histogram_walk_to_percentile(
+						 histogram, &walk->value, percentile) };
 	double p = percentile / 100, n = (double)count, low, high;
 	struct precision worth = { n, INFINITY };
 	found.low = found.high = found.value;
@@ -88,9 +88,19 @@ percentile_interval_of(const struct histogram *histogram, double percentile,
 		found.known = false;
 		return found;
 	}
+	if (walk->is_value_only)
+		return found;
 	found.has_interval = true;
 	found.low = histogram_lowest_equivalent(
-	    histogram, at_rank(histogram, floor(n * low) + 1));
-	found.high = at_rank(histogram, ceil(n * high));
+	    histogram, at_rank(histogram, &walk->low, floor(n * low) + 1));
+	found.high = at_rank(histogram, &walk->high, ceil(n * high));
 	return found;
+}
+
+struct percentile_interval
+percentile_interval_of(const struct histogram *histogram, double percentile,
+    const struct precision *precision, double least)
+{
+	struct percentile_walk walk = { .is_value_only = false };
+	return percentile_interval_next(histogram, percentile, precision, least, &walk);
 }

@@ -29,6 +29,16 @@ struct percentile_interval {
 struct percentile_interval percentile_interval_of(const struct histogram *histogram,
     double percentile, const struct precision *precision, double least);
 
+/* The same for many percentiles of a histogram in ascending order, which read its
+ * counts once (histogram_walk_to()). Begins with zeros. */
+struct percentile_walk {
+	struct histogram_walk value, low, high;
+	bool is_value_only; /* the interval is not looked up: has_interval is false */
+};
+struct percentile_interval percentile_interval_next(const struct histogram *histogram,
+    double percentile, const struct precision *precision, double least,
+    struct percentile_walk *walk);
+
 /* The fewest independent values from which the percentile is known; 0 if no number is
  * enough (percentiles 0 and 100). */
 uint64_t percentile_interval_count_min(double percentile);

@@ -122,6 +122,99 @@ p99_9_of_a_thousand_values_is_the_999th(void **state)
 	free(h);
 }
 
+/* A generator of pseudo-random numbers (Knuth, MMIX). */
+static uint64_t
+next_random(uint64_t *state)
+{
+	*state = *state * 6364136223846793005u + 1442695040888963407u;
+	return *state >> 20;
+}
+
+/* Values of one octave or of all, dense or far apart. */
+static struct histogram *
+make_random(uint64_t seed)
+{
+	struct histogram *h = make(&hour_ns);
+	uint64_t state = seed, values = 1 + next_random(&state) % 3000;
+	unsigned shift = 3 + (unsigned)(next_random(&state) % 28);
+
+	for (uint64_t i = 0; i < values; i++) {
+		uint64_t value = next_random(&state) >> shift;
+
+		if (seed % 2 == 0)
+			value >>= next_random(&state) % 20;
+		histogram_record_many(h, value, 1 + next_random(&state) % 4);
+	}
+	return h;
+}
+
+/* The value at a rank, by the definition: counts one after the other. */
+static uint64_t
+count_up_to(const struct histogram *h, uint64_t rank)
+{
+	uint64_t below = 0;
+	int32_t i = 0;
+
+	while (
+	    i < histogram_index(h, histogram_max(h)) && (below += h->counts[i]) < rank)
+		i++;
+	uint64_t value = histogram_highest_equivalent(h, histogram_value_at(h, i));
+	return value < histogram_max(h) ? value : histogram_max(h);
+}
+
+static void
+percentiles_by_one_walk_equal_those_one_by_one(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 60; seed++) {
+		struct histogram *h = make_random(seed);
+		struct histogram_walk walk = { 0 }, ranks = { 0 }, any = { 0 };
+		uint64_t random = seed, count = histogram_count(h), before = 0;
+
+		for (double p = 0; p <= 100; p += 0.3) {
+			uint64_t value = histogram_walk_to_percentile(h, &walk, p);
+
+			assert_true(value == histogram_percentile(h, p));
+			assert_true(value >= before);
+			before = value;
+		}
+		for (uint64_t r = 1; r <= count + 2; r += 1 + next_random(&random) % 9)
+			assert_true(
+			    histogram_walk_to(h, &ranks, r) == count_up_to(h, r));
+		/* Ranks in no order start from the beginning where they must. */
+		for (int i = 0; i < 20; i++) {
+			uint64_t r = 1 + next_random(&random) % (count + 2);
+
+			assert_true(histogram_walk_to(h, &any, r) == count_up_to(h, r));
+		}
+		free(h);
+	}
+}
+
+static void
+the_cursor_and_the_sum_skip_no_value(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 60; seed++) {
+		struct histogram *h = make_random(seed), *sum = make(&hour_ns);
+		struct histogram_cursor cursor = { 0 };
+
+		for (int32_t i = 0; i < h->counts_length; i++) {
+			if (h->counts[i] == 0)
+				continue;
+			assert_true(histogram_next(h, &cursor));
+			assert_int_equal(cursor.index, i);
+			assert_true(cursor.count == h->counts[i]);
+		}
+		assert_false(histogram_next(h, &cursor));
+		assert_true(cursor.cumulative == histogram_count(h));
+		assert_int_equal(histogram_add(sum, h), 0);
+		assert_memory_equal(sum, h, histogram_size(&hour_ns));
+		free(h);
+		free(sum);
+	}
+}
+
 static void
 a_value_over_the_highest_is_dropped_and_counted(void **state)
 {
@@ -267,6 +360,8 @@ main(void)
 		cmocka_unit_test(
 		    percentiles_of_the_values_1_to_10000_equal_their_ranks),
 		cmocka_unit_test(p99_9_of_a_thousand_values_is_the_999th),
+		cmocka_unit_test(percentiles_by_one_walk_equal_those_one_by_one),
+		cmocka_unit_test(the_cursor_and_the_sum_skip_no_value),
 		cmocka_unit_test(a_value_over_the_highest_is_dropped_and_counted),
 		cmocka_unit_test(adding_equals_recording_in_one_histogram),
 		cmocka_unit_test(adding_updates_minimum_and_maximum),
