@@ -121,12 +121,29 @@ sum_now(const struct sampler *sampler)
 	};
 }
 
+static bool
+has_new_values(const struct sampler *sampler, enum latency_kind which,
+    const struct histogram *before)
+{
+	uint64_t count = 0;
+	for (uint32_t i = 0; i < sampler->counters_map->count; i++) {
+		const struct histogram *one =
+		    counters_map_at(sampler->counters_map, i)->histograms[which];
+		count += histogram_count(one) + histogram_dropped(one);
+	}
+	return count != histogram_count(before) + histogram_dropped(before);
+}
+
 /* sampler->between = the values of histogram `which` since *before, which moves on. */
 static void
 difference(struct sampler *sampler, enum latency_kind which, struct histogram **before)
 {
 	struct histogram *now = sampler->now;
 	int status = 0;
+	if (!has_new_values(sampler, which, *before)) {
+		histogram_reset(sampler->between);
+		return;
+	}
 	histogram_reset(now);
 	for (uint32_t i = 0; i < sampler->counters_map->count; i++)
 		status |= histogram_add(

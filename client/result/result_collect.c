@@ -679,8 +679,7 @@ collect_precision(const struct sampler *sampler, struct result *ret)
 		for (size_t p = 0; p < RESULT_PERCENTILES; p++)
 			ret->precision[i].percentiles[p] = batches_percentile(
 			    batches, ret->latency[i], result_percentiles[p]);
-		ret->precision[i].mean_half_ns =
-		    batches_mean_half(batches, ret->latency[i]);
+		ret->precision[i].mean_half_ns = batches_mean_half(batches);
 	}
 	ret->rate_half = batches_ratio_half(sampler->verified, sampler->lengths_s,
 	    sampler->batches[LATENCY_RESPONSE].count);

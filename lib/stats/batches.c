@@ -41,6 +41,12 @@ batches_student(double degrees)
 		(((3 * z2 + 19) * z2 + 17) * z2 - 15) / (384 * n * n * n));
 }
 
+static uint64_t
+until(const struct batch *batch, size_t cells)
+{
+	return cells == 0 ? 0 : batch->cells[cells - 1].until;
+}
+
 /* *to = the sum of two batches, whose cells are freed. 0, or -1 with ENOMEM. */
 static int
 merge_pair(struct batch *a, struct batch *b, struct batch *to)
@@ -52,13 +58,12 @@ merge_pair(struct batch *a, struct batch *b, struct batch *to)
 	while (i < a->cell_count || j < b->cell_count) {
 		bool from_a = j == b->cell_count ||
 		    (i < a->cell_count && a->cells[i].index <= b->cells[j].index);
-		struct batch_cell cell = from_a ? a->cells[i++] : b->cells[j++];
-		if (n > 0 && cells[n - 1].index == cell.index)
-			cells[n - 1].count += cell.count;
-		else
-			cells[n++] = cell;
+		int32_t index = from_a ? a->cells[i].index : b->cells[j].index;
+		i += i < a->cell_count && a->cells[i].index == index;
+		j += j < b->cell_count && b->cells[j].index == index;
+		cells[n++] = (struct batch_cell){ index, until(a, i) + until(b, j) };
 	}
-	struct batch sum = { cells, n, a->count + b->count };
+	struct batch sum = { cells, n, a->count + b->count, a->sum + b->sum };
 	free(a->cells);
 	free(b->cells);
 	*a = *b = (struct batch){ 0 };
@@ -93,17 +98,17 @@ batches_add(struct batches *batches, const struct histogram *values)
 	while (histogram_next(values, &cursor))
 		cells++;
 	struct batch *batch = &batches->rows[batches->count];
+	*batch = (struct batch){ .cells = NULL };
 	batch->cells = calloc(cells > 0 ? cells : 1, sizeof(batch->cells[0]));
 	if (batch->cells == NULL)
 		return -1;
-	batch->cell_count = 0;
-	batch->count = 0;
 	cursor = (struct histogram_cursor){ 0 };
 	while (batch->cell_count < cells && histogram_next(values, &cursor)) {
 		batch->cells[batch->cell_count++] =
-		    (struct batch_cell){ cursor.index, cursor.count };
-		batch->count += cursor.count;
+		    (struct batch_cell){ cursor.index, cursor.cumulative };
+		batch->sum += (double)cursor.count * (double)cursor.value;
 	}
+	batch->count = until(batch, batch->cell_count);
 	batches->count++;
 	return merged;
 }
@@ -173,10 +178,15 @@ half_of(const struct series *series)
 static uint64_t
 count_below(const struct batch *batch, int32_t end)
 {
-	uint64_t sum = 0;
-	for (size_t i = 0; i < batch->cell_count && batch->cells[i].index < end; i++)
-		sum += batch->cells[i].count;
-	return sum;
+	size_t low = 0, high = batch->cell_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (batch->cells[middle].index < end)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return until(batch, low);
 }
 
 static struct series
@@ -213,15 +223,12 @@ batches_percentile(
 }
 
 double
-batches_mean_half(const struct batches *batches, const struct histogram *all)
+batches_mean_half(const struct batches *batches)
 {
 	struct series series = { .count = batches->count };
 	for (size_t i = 0; i < batches->count; i++) {
-		const struct batch *batch = &batches->rows[i];
-		for (size_t c = 0; c < batch->cell_count; c++)
-			series.values[i] += (double)batch->cells[c].count *
-			    (double)histogram_value_at(all, batch->cells[c].index);
-		series.weights[i] = (double)batch->count;
+		series.values[i] = batches->rows[i].sum;
+		series.weights[i] = (double)batches->rows[i].count;
 	}
 	return half_of(&series);
 }

@@ -30,14 +30,15 @@ struct precision {
 };
 
 struct batch_cell {
-	int32_t index; /* of the histogram */
-	uint64_t count;
+	int32_t index;  /* of the histogram */
+	uint64_t until; /* values of this and the cells before */
 };
 
 struct batch {
 	struct batch_cell *cells; /* ascending by index */
 	size_t cell_count;
 	uint64_t count; /* values */
+	double sum;     /* of the values, each rounded down to its index */
 };
 
 struct batches {
@@ -57,7 +58,7 @@ void batches_clear(struct batches *batches);
 struct precision batches_percentile(
     const struct batches *batches, const struct histogram *all, double percentile);
 /* Half the width of the 95 % interval of the mean; NAN if not estimated. */
-double batches_mean_half(const struct batches *batches, const struct histogram *all);
+double batches_mean_half(const struct batches *batches);
 
 /* Half the width of the 95 % interval of sum(values) / sum(weights), where each pair is
  * one of `count` (at most BATCHES_MAX) consecutive parts; NAN if not estimated. */

@@ -211,7 +211,7 @@ generate(const struct law *law, unsigned seconds, struct result *ret)
 	for (size_t i = 0; i < RESULT_PERCENTILES; i++)
 		precision->percentiles[i] =
 		    batches_percentile(&batches, all, result_percentiles[i]);
-	precision->mean_half_ns = batches_mean_half(&batches, all);
+	precision->mean_half_ns = batches_mean_half(&batches);
 	batches_clear(&batches);
 	free(now);
 }
