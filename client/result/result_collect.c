@@ -11,6 +11,7 @@
 #include "lib/resources.h"
 #include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
+#include "lib/version.h"
 #include "lib/xmalloc.h"
 #include "net/connect.h"
 #include "client/measure/sampler.h"
