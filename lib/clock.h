@@ -45,6 +45,13 @@ clock_elapsed_ms(uint64_t since_ns)
 	return (double)(clock_now_ns() - since_ns) / (double)NS_PER_MS;
 }
 
+/* CPU time of this thread */
+static inline uint64_t
+clock_cpu_ns(void)
+{
+	return clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 /* CLOCK_REALTIME: nanoseconds since the epoch */
 static inline uint64_t
 clock_realtime_ns(void)

@@ -136,6 +136,58 @@ is_true() # EXPRESSION of /result
 	end_run
 }
 
+# time_of FILE - the time of the figures of a response with its headers, in s since the epoch.
+time_of()
+{
+	date -ud "$(sed -n 's/^Last-Modified: //p' "$1" | tr -d '\r')" +%s
+}
+
+@test "readers of the same second get the same page, and every text has the time of its figures" {
+	start_yodeld --listen 127.0.0.1:0=echo
+	start_run -c 4 -R 500 -d 5m --size 64
+	wait_until is_true 'r["messages"]["verified"] > 100'
+	# A new state may begin between two of the requests.
+	same_state()
+	{
+		local path
+		for path in report metrics result ''; do
+			curl -si "${URL}$path" >"first.$path"
+			curl -si "${URL}$path" >"second.$path"
+			[ "$(time_of "first.$path")" = "$(time_of first.report)" ] || return 1
+			[ "$(time_of "second.$path")" = "$(time_of first.report)" ] || return 1
+		done
+	}
+	wait_until same_state
+	local path
+	for path in report metrics result; do
+		cmp "first.$path" "second.$path"
+	done
+	python3 - "$(time_of first.report)" <<-'END'
+		import datetime, json, re, sys
+		def body(name):
+		    return open(name, newline="").read().split("\r\n\r\n", 1)[1]
+		def seconds(text):
+		    return int(datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp())
+		seen = int(sys.argv[1])
+		report = body("first.report")
+		assert seconds(re.search(r'id="live">.* figures of (\S+)\.</p>', report)[1]) == seen
+		metrics = body("first.metrics")
+		assert int(float(re.search(r"^yodel_collected_timestamp_seconds (.*)$", metrics, re.M)[1])) == seen
+		result = json.loads(body("first.result"))
+		assert seconds(result["collected_at"]) == seen
+		# All of them are of the same state.
+		verified = result["messages"]["verified"]
+		assert f"yodel_messages_verified_total {verified}\n" in metrics
+		assert f'<div class="card"><b>{verified:,}</b>' in report
+		assert report.strip() in body("first.") and report.strip() in body("second.")
+	END
+	# The result of a run that goes on can be reported.
+	sed '1,/^\r$/d' first.result >result.json
+	run -0 "$YODEL" report -o page.html result.json
+	grep -q "figures of 20" page.html
+	end_run
+}
+
 @test "each second is an event and a line of JSON, and the last one has the result" {
 	start_yodeld --listen 127.0.0.1:0=echo
 	start_run -c 4 -R 200 -d 3s --size 64 --json-lines lines --json result.json --label run=7 --threshold 'p50<5s'

@@ -14,12 +14,11 @@
 #include "lib/system/sink.h"
 #include "lib/xmalloc.h"
 #include "http/http_reserve.h"
+#include "client/live/live_budget.h"
 #include "client/live/live_event.h"
 #include "client/live/live_ledger.h"
 #include "client/live/live_server.h"
 
-#define INTERVAL_NS NS_PER_S
-#define COST_RATIO 100 /* of the interval to the time that a collection takes */
 #define CLOSE_NS (2 * NS_PER_S)
 #define CLOSE_TURN_MS 50
 #define LAST_LINE_MS 1000
@@ -39,8 +38,9 @@ struct live {
 	struct result result; /* so far, or complete */
 	bool has_result;
 	enum live_phase phase;
-	uint64_t time_ns;           /* CLOCK_REALTIME of the result */
-	uint64_t next_ns;           /* the next collection */
+	uint64_t connections_open; /* at time_ns */
+	uint64_t time_ns;          /* CLOCK_REALTIME of the result */
+	struct live_budget budget;
 	struct live_server *server; /* NULL: none */
 	struct lines lines;
 	const struct reconcile_server *servers;
@@ -78,6 +78,16 @@ copy_steps(const struct live *live, struct result *into)
 	into->search_step_count = live->step_count;
 }
 
+static uint64_t
+count_open(const struct counters_map *counters_map)
+{
+	uint64_t open = 0;
+	for (uint32_t i = 0; i < counters_map->count; i++)
+		open +=
+		    counters_get(&counters_map_at(counters_map, i)->connections_open);
+	return open;
+}
+
 /* Replaces the result by that of now. */
 static void
 collect(struct live *live, uint64_t now_ns)
@@ -92,21 +102,17 @@ collect(struct live *live, uint64_t now_ns)
 	if (live->ledger != NULL)
 		live_ledger_add_to(live->ledger, &live->result);
 	live->phase = phase_of(view, now_ns);
-	live->time_ns = clock_realtime_ns();
+	live->connections_open = count_open(view->counters_map);
+	live->time_ns = live->result.collected_at_ns = clock_realtime_ns();
 }
 
 static struct live_snapshot
 snapshot_of(const struct live *live)
 {
-	uint64_t open = 0;
-	for (uint32_t i = 0;
-	     live->view.plan != NULL && i < live->view.counters_map->count; i++)
-		open += counters_get(
-		    &counters_map_at(live->view.counters_map, i)->connections_open);
 	return (struct live_snapshot){
 		.result = live->has_result ? &live->result : NULL,
 		.phase = live->phase,
-		.connections_open = open,
+		.connections_open = live->connections_open,
 		.time_ns = live->time_ns,
 	};
 }
@@ -138,18 +144,6 @@ publish(struct live *live)
 	free(event);
 }
 
-/* Collects if it is time to, and says so. Returns whether it did. */
-static bool
-refresh(struct live *live, uint64_t now_ns)
-{
-	if (live->view.plan == NULL || now_ns < live->next_ns)
-		return false;
-	collect(live, now_ns);
-	uint64_t cost_ns = (clock_now_ns() - now_ns) * COST_RATIO;
-	live->next_ns = now_ns + (cost_ns > INTERVAL_NS ? cost_ns : INTERVAL_NS);
-	return true;
-}
-
 static bool
 is_watched(const struct live *live)
 {
@@ -157,21 +151,33 @@ is_watched(const struct live *live)
 	    (live->server != NULL && live_server_streams(live->server) > 0);
 }
 
+/* Collects if it is time to, and publishes what was collected. */
+static void
+refresh(struct live *live, uint64_t now_ns)
+{
+	if (live->view.plan == NULL || !live_budget_begin(&live->budget, now_ns))
+		return;
+	uint64_t begun_ns = clock_cpu_ns();
+	collect(live, now_ns);
+	if (is_watched(live))
+		publish(live);
+	live_budget_add_since(&live->budget, begun_ns);
+}
+
 static void
 on_tick(void *context, uint64_t now_ns)
 {
 	struct live *live = context;
-	if (is_watched(live) && refresh(live, now_ns))
-		publish(live);
+	if (is_watched(live))
+		refresh(live, now_ns);
 }
 
-/* For a request: not older than a second. */
+/* For a request: the state, as new as the budget allows. */
 static struct live_snapshot
 on_snapshot(void *context)
 {
 	struct live *live = context;
-	if (refresh(live, clock_now_ns()) && is_watched(live))
-		publish(live);
+	refresh(live, clock_now_ns());
 	return snapshot_of(live);
 }
 
@@ -190,7 +196,7 @@ on_start(void *context, const struct run_view *view)
 {
 	struct live *live = context;
 	live->view = *view;
-	live->next_ns = 0;
+	live->budget = (struct live_budget){ .begun_ns = 0 };
 	if (live->server_count == 0)
 		return;
 	live->ledger =
@@ -248,7 +254,7 @@ static int
 open_server(struct live *live, const char *address)
 {
 	const struct live_server_args args = { live->observer.base, address,
-		on_snapshot, live };
+		on_snapshot, live, &live->budget };
 	char error[256], url[160];
 	if (address == NULL)
 		return 0;
@@ -347,6 +353,7 @@ show_last(struct live *live, const struct result *result)
 	live->result = *result;
 	live->has_result = true;
 	live->phase = LIVE_FINISHED;
+	live->connections_open = 0;
 	live->time_ns = clock_realtime_ns();
 	if (live->lines.path != NULL)
 		sink_wait(&live->lines.sink, LAST_LINE_MS);

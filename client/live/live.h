@@ -4,8 +4,9 @@
  *   live_open -> live_set_servers -> run_plan(.., live_observer(), ..) -> live_close
  *
  * About once per second the result so far is collected, while a client reads it. What
- * that costs is bounded: the next one waits for a hundred times its own duration, so
- * that all of it takes at most 1 % of a CPU, however large the run.
+ * that and the texts of it cost is bounded to 1 % of one CPU, however large the run, in
+ * exchange for the age of the figures (live_budget.h). The process that reads the
+ * servers of --ledger comes on top.
  */
 #ifndef CLIENT_LIVE_LIVE_H
 #define CLIENT_LIVE_LIVE_H

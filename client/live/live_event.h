@@ -26,7 +26,7 @@ struct live_snapshot {
 	const struct result *result; /* so far; NULL: no run has started */
 	enum live_phase phase;
 	uint64_t connections_open;
-	uint64_t time_ns; /* CLOCK_REALTIME */
+	uint64_t time_ns; /* CLOCK_REALTIME of all that */
 };
 
 /* One line without its newline; heap. */

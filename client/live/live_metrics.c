@@ -172,6 +172,9 @@ live_metrics_write(const struct live_snapshot *snapshot, FILE *out)
 	    out, METRIC_PREFIX "build_info", "gauge", "1, with the version");
 	metric_series_labelled(
 	    &writer, METRIC_PREFIX "build_info", "yodel_version", YODEL_VERSION, 1);
+	write_gauge(&writer, METRIC_PREFIX "collected_timestamp_seconds",
+	    "time of these figures, in seconds since the epoch",
+	    (double)snapshot->time_ns / 1e9);
 	write_gauge(&writer, METRIC_PREFIX "connections_open", "open connections",
 	    (double)snapshot->connections_open);
 	write_result(&writer, result);

@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/http.h>
 
+#include "lib/clock.h"
 #include "lib/xmalloc.h"
 #include "http/http_policy.h"
 #include "http/http_response.h"
@@ -33,18 +35,18 @@ struct event_stream {
 	struct evhttp_request *request;
 };
 
-/* A path whose text is made once for each result, whatever the number of clients. */
-struct text_route {
-	const char *path, *type;
+/* A text that is made once for each state, whatever the number of clients. */
+struct shared_text {
+	const char *path, *type; /* path NULL: no response has this text alone */
 	void (*write)(const struct live_snapshot *snapshot, FILE *out);
-	char *text; /* of the result of time_ns; NULL: none yet */
+	char *text; /* of the state of time_ns; NULL: none yet */
 	uint64_t time_ns;
 };
 
-enum { TEXT_ROUTES = 3 };
+enum { TEXT_REPORT, TEXT_METRICS, TEXT_RESULT, TEXT_EVENT, TEXT_COUNT };
 
 struct live_server {
-	struct text_route texts[TEXT_ROUTES];
+	struct shared_text texts[TEXT_COUNT];
 	struct live_server_args args;
 	struct http_server *http;
 	struct event_stream *streams;
@@ -52,19 +54,22 @@ struct live_server {
 };
 
 static const char *
-text_of(struct text_route *route, const struct live_snapshot *snapshot)
+text_of(struct live_server *server, size_t which, const struct live_snapshot *snapshot)
 {
+	struct shared_text *shared = &server->texts[which];
+	uint64_t begun_ns = clock_cpu_ns();
 	size_t size;
-	if (route->text != NULL && route->time_ns == snapshot->time_ns)
-		return route->text;
-	free(route->text);
-	route->text = NULL;
-	FILE *out = xmalloc_check(open_memstream(&route->text, &size));
-	route->write(snapshot, out);
+	if (shared->text != NULL && shared->time_ns == snapshot->time_ns)
+		return shared->text;
+	free(shared->text);
+	shared->text = NULL;
+	FILE *out = xmalloc_check(open_memstream(&shared->text, &size));
+	shared->write(snapshot, out);
 	if (fclose(out) != 0)
 		xmalloc_fail();
-	route->time_ns = snapshot->time_ns;
-	return route->text;
+	shared->time_ns = snapshot->time_ns;
+	live_budget_add_since(server->args.budget, begun_ns);
+	return shared->text;
 }
 
 static void
@@ -81,7 +86,29 @@ write_result(const struct live_snapshot *snapshot, FILE *out)
 }
 
 static void
-send_page(struct evhttp_request *request, const struct live_snapshot *snapshot)
+write_event(const struct live_snapshot *snapshot, FILE *out)
+{
+	char *event = live_event_format(snapshot);
+	fputs(event, out);
+	free(event);
+}
+
+/* When the figures were true (RFC 9110, 8.8.2), which a budget may make old. */
+static void
+add_time(struct evhttp_request *request, uint64_t time_ns)
+{
+	char text[64];
+	time_t seconds = (time_t)(time_ns / NS_PER_S);
+	struct tm parts;
+	if (gmtime_r(&seconds, &parts) != NULL &&
+	    evutil_date_rfc1123(text, sizeof(text), &parts) > 0)
+		evhttp_add_header(
+		    evhttp_request_get_output_headers(request), "Last-Modified", text);
+}
+
+static void
+send_page(struct live_server *server, struct evhttp_request *request,
+    const struct live_snapshot *snapshot)
 {
 	char nonce[HTTP_POLICY_NONCE_MAX], *text = NULL;
 	size_t size;
@@ -91,7 +118,8 @@ send_page(struct evhttp_request *request, const struct live_snapshot *snapshot)
 		return;
 	}
 	FILE *out = xmalloc_check(open_memstream(&text, &size));
-	report_html_live(snapshot->result, nonce, out);
+	report_html_live(
+	    snapshot->result, text_of(server, TEXT_REPORT, snapshot), nonce, out);
 	if (fclose(out) != 0)
 		xmalloc_fail();
 	http_policy_add(request, nonce);
@@ -162,9 +190,7 @@ open_stream(struct live_server *server, struct evhttp_request *request,
 	evhttp_connection_set_closecb(
 	    evhttp_request_get_connection(request), on_stream_closed, stream);
 	evhttp_send_reply_start(request, HTTP_OK, NULL);
-	char *event = live_event_format(snapshot);
-	send_event(stream, event);
-	free(event);
+	send_event(stream, text_of(server, TEXT_EVENT, snapshot));
 }
 
 static void
@@ -194,14 +220,16 @@ on_request(struct evhttp_request *request, struct http_server *http, void *argum
 		    xstrdup("the run has not started"));
 		return;
 	}
-	for (size_t i = 0; i < TEXT_ROUTES; i++)
-		if (strcmp(path, server->texts[i].path) == 0) {
+	add_time(request, snapshot.time_ns);
+	for (size_t i = 0; i < TEXT_COUNT; i++)
+		if (server->texts[i].path != NULL &&
+		    strcmp(path, server->texts[i].path) == 0) {
 			http_response_send(request, HTTP_OK, server->texts[i].type,
-			    xstrdup(text_of(&server->texts[i], &snapshot)));
+			    xstrdup(text_of(server, i, &snapshot)));
 			return;
 		}
 	if (strcmp(path, "/") == 0)
-		send_page(request, &snapshot);
+		send_page(server, request, &snapshot);
 	else if (strcmp(path, "/events") == 0 && command == EVHTTP_REQ_GET)
 		open_stream(server, request, &snapshot);
 	else
@@ -235,14 +263,17 @@ live_server_open(const struct live_server_args *args, char *error, size_t error_
 		.handler = on_request,
 		.argument = server,
 	};
-	static const struct text_route texts[TEXT_ROUTES] = {
-		{ .path = "/report", .type = TYPE_HTML, .write = write_report },
-		{ .path = "/metrics",
+	static const struct shared_text texts[TEXT_COUNT] = {
+		[TEXT_REPORT] = { .path = "/report",
+		    .type = TYPE_HTML,
+		    .write = write_report },
+		[TEXT_METRICS] = { .path = "/metrics",
 		    .type = TYPE_METRICS,
 		    .write = live_metrics_write },
-		{ .path = "/result",
+		[TEXT_RESULT] = { .path = "/result",
 		    .type = HTTP_RESPONSE_JSON,
 		    .write = write_result },
+		[TEXT_EVENT] = { .write = write_event },
 	};
 	memcpy(server->texts, texts, sizeof(texts));
 	server->args = *args;
@@ -260,7 +291,7 @@ live_server_destroy(struct live_server *server)
 		return;
 	live_server_end_streams(server);
 	http_server_destroy(server->http);
-	for (size_t i = 0; i < TEXT_ROUTES; i++)
+	for (size_t i = 0; i < TEXT_COUNT; i++)
 		free(server->texts[i].text);
 	free(server);
 }

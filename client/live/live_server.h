@@ -8,6 +8,10 @@
  *   GET /result   the result as JSON
  *   GET /events   server-sent events, one JSON object each
  *
+ * Each has the time of its figures (Last-Modified and in the text), and is made once
+ * for all clients that ask for the same state (live_budget.h); only the page is
+ * completed for each, with a nonce of its own.
+ *
  * It only reads. The number of clients is limited (http/http_server.h), that of event
  * streams too; a client that does not read is dropped.
  */
@@ -18,6 +22,7 @@
 
 #include <event2/event.h>
 
+#include "client/live/live_budget.h"
 #include "client/live/live_event.h"
 
 #define LIVE_STREAMS_MAX 32
@@ -30,6 +35,7 @@ struct live_server_args {
 	/* The run now; its result is NULL before the run has started. */
 	struct live_snapshot (*snapshot)(void *context);
 	void *context;
+	struct live_budget *budget; /* the texts that are made are added to it */
 };
 
 /* Listens. NULL with one line in error[error_size]. */

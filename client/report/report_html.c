@@ -278,15 +278,26 @@ write_lost_connections(const struct result *result, FILE *file)
 	fputs("</details>\n", file);
 }
 
+/* The age of the figures is not bounded (live_budget.h): says when they were true. */
+static void
+write_running(const struct result *result, FILE *file)
+{
+	char time[UNITS_TEXT_MAX];
+	if (!result->is_running)
+		return;
+	fprintf(file,
+	    "<p class=\"dim\" id=\"live\">The run goes on. These are its figures of %s.</p>\n",
+	    result->collected_at_ns == 0
+		? "an unknown time"
+		: units_format_time(result->collected_at_ns, 0, time));
+}
+
 void
 report_html_main(const struct result *result, FILE *file)
 {
 	write_damage(result, file);
 	write_title(result, file);
-	if (result->is_running)
-		fputs(
-		    "<p class=\"dim\" id=\"live\">The run goes on; this page is updated every second.</p>\n",
-		    file);
+	write_running(result, file);
 	write_outcome(result, file);
 	write_trust(result, file);
 	write_ledger(result, file);
@@ -309,9 +320,11 @@ report_html_main(const struct result *result, FILE *file)
 	report_tables_host(result, file);
 }
 
-/* `nonce`: of the Content-Security-Policy of a page with its script; NULL: without. */
+/* `nonce`: of the Content-Security-Policy of a page with its script; NULL: without.
+ * `contents`: those of <main>; NULL: not made yet. */
 static void
-write_page(const struct result *result, const char *nonce, FILE *file)
+write_page(
+    const struct result *result, const char *contents, const char *nonce, FILE *file)
 {
 	const struct result_plan *plan = &result->plan;
 	fputs("<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\n"
@@ -323,7 +336,10 @@ write_page(const struct result *result, const char *nonce, FILE *file)
 	if (nonce != NULL)
 		fprintf(file, " nonce=\"%s\"", nonce);
 	fprintf(file, ">\n%s</style>\n</head>\n<body>\n<main>\n", report_style);
-	report_html_main(result, file);
+	if (contents != NULL)
+		fputs(contents, file);
+	else
+		report_html_main(result, file);
 	fputs("</main>\n", file);
 	if (nonce != NULL)
 		fprintf(
@@ -332,14 +348,15 @@ write_page(const struct result *result, const char *nonce, FILE *file)
 }
 
 void
-report_html_live(const struct result *result, const char *nonce, FILE *file)
+report_html_live(
+    const struct result *result, const char *contents, const char *nonce, FILE *file)
 {
-	write_page(result, nonce, file);
+	write_page(result, contents, nonce, file);
 }
 
 int
 report_html(const struct result *result, FILE *file)
 {
-	write_page(result, NULL, file);
+	write_page(result, NULL, NULL, file);
 	return ferror(file) ? -1 : 0;
 }

@@ -14,8 +14,10 @@
 int report_html(const struct result *result, FILE *file)
     __attribute__((warn_unused_result));
 
-/* The page of a run that goes on; `nonce` allows its style and script. */
-void report_html_live(const struct result *result, const char *nonce, FILE *file);
+/* The page of a run that goes on; `nonce` allows its style and script, `contents` were
+ * made by report_html_main(). */
+void report_html_live(
+    const struct result *result, const char *contents, const char *nonce, FILE *file);
 /* The contents of <main> alone. */
 void report_html_main(const struct result *result, FILE *file);
 

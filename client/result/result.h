@@ -302,7 +302,9 @@ struct result {
 	char *version; /* of the yodel that ran */
 	char *command; /* the command line; "": not known */
 	struct labels labels;
-	bool is_running; /* an interim result: more is to come */
+	bool is_running;          /* an interim result: more is to come */
+	uint64_t collected_at_ns; /* CLOCK_REALTIME of an interim result; 0: not known
+				   */
 	struct result_plan plan;
 	uint64_t started_at_ns; /* CLOCK_REALTIME */
 	double elapsed_s;       /* without the warm-up */

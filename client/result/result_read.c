@@ -346,6 +346,8 @@ read_result(struct json_reader *reader, const json_t *root, struct result *ret)
 	json_record_read(result_fields, reader, root, "", ret);
 	ret->started_at_ns = read_time(reader, root, "started_at");
 	ret->is_running = json_reader_flag(reader, root, "", "running");
+	if (json_object_get(root, "collected_at") != NULL)
+		ret->collected_at_ns = read_time(reader, root, "collected_at");
 	read_labels(reader, root, &ret->labels);
 	for (int i = 0; i < LATENCY_KIND_COUNT; i++) {
 		const char *name = threshold_latency_names[i];

@@ -217,7 +217,7 @@ result_labels_json(const struct labels *labels)
 static json_t *
 result_of(const struct result *result)
 {
-	char started[UNITS_TEXT_MAX];
+	char started[UNITS_TEXT_MAX], collected[UNITS_TEXT_MAX];
 	json_t *root = json_object();
 	/* Damage of the path stands before everything else. */
 	if (result->has_ledger && result->ledger.unexplained_finding_count > 0)
@@ -230,6 +230,10 @@ result_of(const struct result *result)
 	json_record_put(&root, "labels", result_labels_json(&result->labels));
 	if (result->is_running)
 		json_record_put(&root, "running", json_true());
+	if (result->is_running && result->collected_at_ns > 0)
+		json_record_put(&root, "collected_at",
+		    json_string(
+			units_format_time(result->collected_at_ns, 3, collected)));
 	root = json_record_complete(root,
 	    json_object_update_new(root, json_record_write(result_fields, result)));
 	json_record_put(&root, "trust", trust_of(&result->trust));
