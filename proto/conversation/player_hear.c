@@ -172,7 +172,7 @@ take(struct hearing *hearing, size_t length)
 
 /* Compares with known bytes, at least one; uses those that are equal. False: not all
  * are. */
-static bool
+static inline bool
 take_equal(struct hearing *hearing, const uint8_t *expected, size_t length)
 {
 	const uint8_t *data = hearing->data;

@@ -47,12 +47,11 @@ player_pass_said(const struct player_side *side, const struct player *player)
 
 /* A step that has a name, or the next pass, starts here. */
 static bool
-is_boundary(struct saying *saying)
+is_boundary(struct saying *saying, const struct conversation_part *part)
 {
 	const struct player *player = saying->player;
-	const struct conversation *conversation = saying->side->conversation;
 	const struct conversation_step *step =
-	    &conversation->steps[player_part(saying->side, player->say.part)->step];
+	    &saying->side->conversation->steps[part->step];
 	bool has_name = step->name != CONVERSATION_NONE &&
 	    step->first == player->say.part && player->say.offset == 0;
 	if (saying->length > 0)
@@ -62,31 +61,67 @@ is_boundary(struct saying *saying)
 	return false;
 }
 
+/* The bytes of the part at the cursor that are in memory, or in number[]; NULL: they
+ * are made in pieces. */
+static const uint8_t *
+whole_part(const struct saying *saying, const struct conversation_part *part,
+    uint8_t *number, uint64_t *ret_length)
+{
+	const struct player *player = saying->player;
+	if (part->kind == CONVERSATION_LITERAL) {
+		*ret_length = part->length;
+		return saying->side->conversation->bytes + part->at;
+	}
+	return player_value_whole(saying->side, player, pass_said(player),
+	    player->say.part, number, ret_length);
+}
+
 /* Up to the room that is left of the part at the cursor; goes over a complete one. */
 static void
-say_part(struct saying *saying)
+say_part(struct saying *saying, const struct conversation_part *part)
 {
 	struct player *player = saying->player;
-	const struct player_side *side = saying->side;
-	uint64_t pass = pass_said(player), total;
-	uint16_t part = player->say.part;
-	uint32_t offset = player->say.offset;
+	struct player_cursor at = player->say;
 	uint8_t number[PLAYER_NUMBER_MAX], *out = saying->out + saying->length;
-	const uint8_t *whole =
-	    player_value_whole(side, player, pass, part, number, &total);
+	uint64_t total, n = saying->room - saying->length;
+	const uint8_t *whole = whole_part(saying, part, number, &total);
 	if (whole == NULL)
-		total = player_value_length(side, player, pass, part);
-	uint64_t n = total - offset;
-	if (n > saying->room - saying->length)
-		n = saying->room - saying->length;
+		total = player_value_length(
+		    saying->side, player, pass_said(player), at.part);
+	if (n > total - at.offset)
+		n = total - at.offset;
 	if (whole != NULL)
-		memcpy(out, whole + offset, n);
+		memcpy(out, whole + at.offset, n);
 	else
-		player_value_bytes(side, player, pass, part, offset, out, n);
+		player_value_bytes(saying->side, player, pass_said(player), at.part,
+		    at.offset, out, n);
 	saying->length += n;
 	player->say.offset += (uint32_t)n;
-	if (offset + n == total)
-		player->say = (struct player_cursor){ .part = part + 1 };
+	if (at.offset + n == total)
+		player->say = (struct player_cursor){ .part = at.part + 1 };
+}
+
+/* The part at the cursor, if it is text of the run that ends at `end`: it is said next
+ * for certain, and starts no named step, which is the first text of its run or follows
+ * a pause. Else NULL. */
+static const struct conversation_part *
+next_text(const struct saying *saying, uint16_t end)
+{
+	const struct player_cursor *at = &saying->player->say;
+	if (saying->length == saying->room || at->part == end || at->offset > 0)
+		return NULL;
+	const struct conversation_part *part = player_part(saying->side, at->part);
+	bool is_text =
+	    part->kind == CONVERSATION_LITERAL || part->kind == CONVERSATION_NUMBER;
+	return is_text ? part : NULL;
+}
+
+static void
+say_parts(struct saying *saying, const struct conversation_part *part)
+{
+	uint16_t end = part->run_end;
+	for (; part != NULL; part = next_text(saying, end))
+		say_part(saying, part);
 }
 
 /* Constant text that ends a run needs no copy. */
@@ -120,7 +155,7 @@ player_output(const struct player_side *side, struct player *player, uint8_t *ou
 	while (saying.length < saying.room && player_can_say(side, player)) {
 		const struct conversation_part *part =
 		    player_part(side, player->say.part);
-		if (player_is_control(part) || is_boundary(&saying))
+		if (player_is_control(part) || is_boundary(&saying, part))
 			break;
 		if (saying.length == 0)
 			is_first_of_pass = starts_pass(side, player);
@@ -129,7 +164,7 @@ player_output(const struct player_side *side, struct player *player, uint8_t *ou
 			bytes = say_constant(&saying);
 			break;
 		}
-		say_part(&saying);
+		say_parts(&saying, part);
 	}
 	*length = saying.length;
 	if (ret_step != NULL)

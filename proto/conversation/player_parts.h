@@ -33,9 +33,9 @@ uint64_t player_value_length(const struct player_side *side,
 /* Bytes from .. from + length - 1 of them. */
 void player_value_bytes(const struct player_side *side, const struct player *player,
     uint64_t pass, uint16_t at, uint64_t from, uint8_t *out, size_t length);
-/* All bytes of a literal, a number, or what the peer has said, and their number: in
- * out[PLAYER_NUMBER_MAX] or in memory that stays until the next capture. NULL: the part
- * has others, which are made in pieces. */
+/* All bytes of a number, or of what the peer has said, and how many they are: in
+ * out[PLAYER_NUMBER_MAX], or in memory that stays until the next capture. NULL: another
+ * part, whose bytes are made in pieces. */
 const uint8_t *player_value_whole(const struct player_side *side,
     const struct player *player, uint64_t pass, uint16_t at, uint8_t *out,
     uint64_t *ret_length);

@@ -309,10 +309,6 @@ player_value_whole(const struct player_side *side, const struct player *player,
 			return bytes;
 		}
 	}
-	if (part->kind == CONVERSATION_LITERAL) {
-		*ret_length = part->length;
-		return side->conversation->bytes + part->at;
-	}
 	if (part->kind != CONVERSATION_NUMBER)
 		return NULL;
 	*ret_length =
