@@ -92,14 +92,21 @@ make_history() # [CHANGE [LATEST_RATE]]
 	[[ $output = *"plans differ:"*"connections: 4 (20 runs), 8 (10 runs)"* ]]
 }
 
-@test "the page of a trend has a chart for each figure and no external resource" {
+@test "the page of a trend has a chart for each figure that varies, and no external resource" {
 	make_history 21
 	run -0 "$YODEL" trend -q -o trend.html results
 	[ -z "$output" ]
-	grep -q '<h3>messages/s</h3>' trend.html
+	# The figures of the same run 30 times need no chart.
+	[ "$(grep -o '<h3>[^<]*</h3>' trend.html)" = $'<h3>Changes</h3>\n<h3>messages/s</h3>\n<h3>connections lost</h3>\n<h3>Runs</h3>' ]
+	[ "$(grep -c '<svg [^>]*role="img"' trend.html)" = 2 ]
+	grep -q '<p>The same in all runs: lost 0; .*response p50 [0-9.]* [mu]*s; ' trend.html
+	if grep 'same in all runs: .*\(messages/s\|connections lost\)' trend.html; then false; fi
 	grep -q 'connections lost: 0 -&gt;' trend.html
 	[ "$(grep -c '<tr><td>[0-9]*</td><td>2026' trend.html)" = 30 ]
 	if grep -E '(src|href)="?(http|//)' trend.html; then false; fi
+	needs command chromium
+	run -0 node "$BATS_TEST_DIRNAME/lib/browser.js" "file://$PWD/trend.html" --eval "$(are_aligned .chart .axis)"
+	[ "$output" = true ]
 	run -0 "$YODEL" trend -o - results
 	[[ ${lines[0]} = '<!doctype html>' ]]
 }

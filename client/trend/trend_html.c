@@ -171,13 +171,41 @@ draw_levels(const struct chart *chart, const struct trend_figure *figure)
 	}
 }
 
+static bool
+is_flat(const struct trend_figure *figure)
+{
+	for (size_t i = 1; i < figure->point_count; i++)
+		if (figure->points[i].value != figure->points[0].value)
+			return false;
+	return true;
+}
+
+/* Figures that a chart would show as a straight line: in one paragraph. */
+static void
+write_flat(const struct trend_group *group, FILE *file)
+{
+	char text[UNITS_TEXT_MAX];
+	size_t count = 0;
+	for (size_t i = 0; i < group->figure_count; i++) {
+		const struct trend_figure *figure = &group->figures[i];
+		if (figure->point_count < 2 || !is_flat(figure))
+			continue;
+		fputs(count++ == 0 ? "<p>The same in all runs: " : "; ", file);
+		chart_text(file, figure->name);
+		fprintf(file, " %s",
+		    trend_text_value(figure, figure->points[0].value, text));
+	}
+	if (count > 0)
+		fputs(".</p>\n", file);
+}
+
 static void
 write_chart(
     const struct trend_group *group, const struct trend_figure *figure, FILE *file)
 {
 	static const char *const names[] = { "run", "level" };
 	double high = highest_of(figure);
-	if (figure->point_count < 2 || high <= 0)
+	if (is_flat(figure) || high <= 0)
 		return;
 	const struct chart chart = {
 		.file = file,
@@ -233,6 +261,7 @@ write_group(const struct trend_group *group, FILE *file)
 	fputs(
 	    "<p class=\"dim\">x: runs in the order of their start. The band is the 95 % confidence interval within each run.</p>\n",
 	    file);
+	write_flat(group, file);
 	write_runs(group, file);
 }
 

@@ -259,6 +259,15 @@ cpu_ticks() # PID
 	echo $((${12} + ${13}))
 }
 
+# An expression for browser.js: all plot areas begin at the same distance from the left edge of
+# their chart, and there are several.
+are_aligned() # CHART PLOT - selectors; of the plot in a chart
+{
+	printf '((charts) => charts.length > 1 && new Set(charts.map((chart) => Math.round(
+		chart.querySelector("%s").getBoundingClientRect().left - chart.getBoundingClientRect().left))).size === 1
+		)([...document.querySelectorAll("%s")])' "$2" "$1"
+}
+
 open_descriptors() # PID
 {
 	find "/proc/$1/fd" -mindepth 1 | wc -l
