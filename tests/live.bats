@@ -77,12 +77,13 @@ is_true() # EXPRESSION of /result
 	start_run -c 4 -R 200 -d 1m --size 64 --threshold 'p99<5s'
 	wait_until is_true 'len(r["seconds"]) > 1'
 	local fits='document.documentElement.scrollWidth <= window.innerWidth'
-	local colour='getComputedStyle(document.body).backgroundColor'
+	local colour='getComputedStyle(document.body).backgroundColor' aligned
+	aligned=$(are_aligned '.charts .chart' .axis)
 	run -0 node "$BROWSER" "$URL" --until 'document.querySelectorAll("svg[role=img]").length === 4' \
-		--size 1280 --eval "$fits" --screenshot wide.png --size 390 --eval "$fits" --screenshot narrow.png \
+		--size 1280 --eval "$fits" --eval "$aligned" --screenshot wide.png --size 390 --eval "$fits" --eval "$aligned" --screenshot narrow.png \
 		--scheme dark --eval "$colour" --screenshot narrow_dark.png --size 1280 --screenshot wide_dark.png \
 		--scheme light --eval "$colour"
-	[ "$output" = $'true\ntrue\n"rgb(20, 23, 26)"\n"rgb(255, 255, 255)"' ]
+	[ "$output" = $'true\ntrue\ntrue\ntrue\n"rgb(20, 23, 26)"\n"rgb(255, 255, 255)"' ]
 	for png in wide narrow narrow_dark wide_dark; do
 		[ "$(wc -c <$png.png)" -gt 30000 ]
 	done

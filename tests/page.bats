@@ -35,6 +35,7 @@ history_is() # EXPRESSION - of /history, as h
 		--until 'Number(document.querySelector("#cards li:nth-child(3) b").textContent.replace(",", "")) > 300' \
 		--eval 'window.first = document.getElementById("state").textContent' \
 		--until 'document.getElementById("state").textContent !== window.first' \
+		--until "$(are_aligned '#charts figure' 'svg path')" \
 		--eval 'document.querySelectorAll("#charts svg .l0").length' \
 		--eval '[...document.querySelectorAll("th")].every((th) => th.scope)' \
 		--eval 'window.mark'
@@ -68,6 +69,7 @@ history_is() # EXPRESSION - of /history, as h
 		run -0 node "$BROWSER" "$URL" --size 390 --scheme $scheme \
 			--until 'document.querySelectorAll("#workers tbody tr").length == 2' \
 			--eval 'document.documentElement.scrollWidth <= 390' \
+			--until "$(are_aligned '#charts figure' 'svg path')" \
 			--press Tab --eval 'document.activeElement.getAttribute("aria-labelledby")' \
 			--eval '(() => {
 				// The contrast of text with its background: WCAG 2.1, 1.4.3, level AA.
