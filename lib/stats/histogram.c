@@ -100,19 +100,12 @@ is_zero_group(const uint64_t *counts)
 		   load(&counts[6]) | load(&counts[7])) == 0;
 }
 
-/* The first index from `at` on whose count is not zero; `end`: none. */
-static int32_t
-skip_zeros(const uint64_t *counts, int32_t at, int32_t end)
+/* True if a group begins at an index, is over before `end` and is zero. */
+static bool
+begins_zero_group(const uint64_t *counts, int32_t index, int32_t end)
 {
-	while (at < end) {
-		if (at % GROUP == 0 && at + GROUP <= end && is_zero_group(&counts[at]))
-			at += GROUP;
-		else if (load(&counts[at]) != 0)
-			return at;
-		else
-			at++;
-	}
-	return end;
+	return index % GROUP == 0 && index + GROUP <= end &&
+	    is_zero_group(&counts[index]);
 }
 
 void
@@ -135,6 +128,24 @@ histogram_same_config(const struct histogram *a, const struct histogram *b)
 	    a->config.significant_digits == b->config.significant_digits;
 }
 
+static uint64_t
+add_count(struct histogram *to, const struct histogram *from, int32_t index)
+{
+	uint64_t count = load(&from->counts[index]);
+	histogram_bump(&to->counts[index], count);
+	return count;
+}
+
+/* Zeros are added, too: branches that cannot be predicted would take longer. */
+static uint64_t
+add_group(struct histogram *to, const struct histogram *from, int32_t first)
+{
+	return add_count(to, from, first) + add_count(to, from, first + 1) +
+	    add_count(to, from, first + 2) + add_count(to, from, first + 3) +
+	    add_count(to, from, first + 4) + add_count(to, from, first + 5) +
+	    add_count(to, from, first + 6) + add_count(to, from, first + 7);
+}
+
 int
 histogram_add(struct histogram *to, const struct histogram *from)
 {
@@ -144,12 +155,14 @@ histogram_add(struct histogram *to, const struct histogram *from)
 		return -1;
 	}
 	struct range used = used_range(from);
-	for (int32_t i = used.first;
-	     (i = skip_zeros(from->counts, i, used.end)) < used.end; i++) {
-		uint64_t count = load(&from->counts[i]);
-		histogram_bump(&to->counts[i], count);
-		total += count;
-	}
+	int32_t i = used.first;
+	for (; i < used.end && i % GROUP != 0; i++)
+		total += add_count(to, from, i);
+	for (; i + GROUP <= used.end; i += GROUP)
+		if (!is_zero_group(&from->counts[i]))
+			total += add_group(to, from, i);
+	for (; i < used.end; i++)
+		total += add_count(to, from, i);
 	/* Not from->total: the writer may have added more. */
 	histogram_bump(&to->total, total);
 	histogram_bump(&to->dropped, load(&from->dropped));
@@ -173,8 +186,11 @@ histogram_subtract(
 	histogram_reset(into);
 	used = used_range(now);
 	into->dropped = load(&now->dropped) - load(&before->dropped);
-	for (int32_t i = used.first;
-	     (i = skip_zeros(now->counts, i, used.end)) < used.end; i++) {
+	for (int32_t i = used.first; i < used.end; i++) {
+		if (begins_zero_group(now->counts, i, used.end)) {
+			i += GROUP - 1;
+			continue;
+		}
 		uint64_t count = load(&now->counts[i]) - load(&before->counts[i]);
 		into->counts[i] = count;
 		into->total += count;
@@ -261,14 +277,23 @@ histogram_next(const struct histogram *histogram, struct histogram_cursor *curso
 		cursor->next = histogram_index(histogram, min);
 		cursor->end = histogram_index(histogram, max) + 1;
 	}
-	cursor->next = skip_zeros(histogram->counts, cursor->next, cursor->end);
-	if (cursor->next >= cursor->end)
-		return false;
-	cursor->index = cursor->next++;
-	cursor->value = histogram_value_at(histogram, cursor->index);
-	cursor->count = load(&histogram->counts[cursor->index]);
-	cursor->cumulative += cursor->count;
-	return true;
+	while (cursor->next < cursor->end) {
+		int32_t index = cursor->next;
+		if (begins_zero_group(histogram->counts, index, cursor->end)) {
+			cursor->next += GROUP;
+			continue;
+		}
+		cursor->next++;
+		uint64_t count = load(&histogram->counts[index]);
+		if (count == 0)
+			continue;
+		cursor->index = index;
+		cursor->value = histogram_value_at(histogram, index);
+		cursor->count = count;
+		cursor->cumulative += count;
+		return true;
+	}
+	return false;
 }
 
 /* The middle of the values that share an index, as in the other implementations. */
