@@ -62,14 +62,18 @@ socket_info_read_network_counters(struct network_counters *ret)
 	/* Keeps the last values if a file cannot be opened, so that no counter
 	 * decreases. */
 	static struct network_counters last;
-	procfs_counter(extended, "TcpExt:", "ListenOverflows", &last.listen_overflows);
-	procfs_counter(extended, "TcpExt:", "ListenDrops", &last.listen_drops);
-	procfs_counter(extended, "TcpExt:", "EmbryonicRsts", &last.handshakes_aborted);
+	static const struct procfs_counter wanted[] = {
+		{ "ListenOverflows", &last.listen_overflows },
+		{ "ListenDrops", &last.listen_drops },
+		{ "EmbryonicRsts", &last.handshakes_aborted },
+		{ "SyncookiesSent", &last.syncookies_sent },
+	};
+	procfs_counters(
+	    extended, "TcpExt:", wanted, sizeof(wanted) / sizeof(wanted[0]));
 	/* Both were read at one time, or not at all. */
 	if (last.listen_drops - last.listen_overflows > last.listen_refused &&
 	    last.listen_drops >= last.listen_overflows)
 		last.listen_refused = last.listen_drops - last.listen_overflows;
-	procfs_counter(extended, "TcpExt:", "SyncookiesSent", &last.syncookies_sent);
 	procfs_counter("/proc/self/net/snmp", "Tcp:", "RetransSegs", &last.retransmits);
 	*ret = last;
 }

@@ -63,8 +63,18 @@ find_line(char *text, const char *section)
 	return text;
 }
 
+static void
+keep_wanted(const char *name, const char *value, const struct procfs_counter *wanted,
+    size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(wanted[i].name, name) == 0)
+			*wanted[i].ret = strtoull(value, NULL, 10);
+}
+
 void
-procfs_counter(const char *path, const char *section, const char *name, uint64_t *ret)
+procfs_counters(const char *path, const char *section,
+    const struct procfs_counter *wanted, size_t count)
 {
 	char text[COUNTERS_MAX], *rest_of_names, *rest_of_values;
 	procfs_read(path, text, sizeof(text));
@@ -76,12 +86,18 @@ procfs_counter(const char *path, const char *section, const char *name, uint64_t
 	values[strcspn(values, "\n")] = '\0';
 	names = strtok_r(names, " ", &rest_of_names);
 	values = strtok_r(values, " ", &rest_of_values);
-	while (names != NULL && values != NULL && strcmp(names, name) != 0) {
+	while (names != NULL && values != NULL) {
+		keep_wanted(names, values, wanted, count);
 		names = strtok_r(NULL, " ", &rest_of_names);
 		values = strtok_r(NULL, " ", &rest_of_values);
 	}
-	if (names != NULL && values != NULL)
-		*ret = strtoull(values, NULL, 10);
+}
+
+void
+procfs_counter(const char *path, const char *section, const char *name, uint64_t *ret)
+{
+	const struct procfs_counter wanted = { name, ret };
+	procfs_counters(path, section, &wanted, 1);
 }
 
 uint64_t

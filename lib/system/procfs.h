@@ -26,6 +26,13 @@ uint64_t procfs_word(const char *path, const char *line_start, const char *word)
 
 /* The value below a name, of the two lines that start with the section ("Tcp: A B" and
  * "Tcp: 1 2", in net/snmp and net/netstat). *ret is unchanged if it is missing. */
+struct procfs_counter {
+	const char *name;
+	uint64_t *ret;
+};
+/* All of them are of one reading of the file. */
+void procfs_counters(const char *path, const char *section,
+    const struct procfs_counter *wanted, size_t count);
 void procfs_counter(
     const char *path, const char *section, const char *name, uint64_t *ret);
 

@@ -47,6 +47,20 @@ reads_a_counter_by_its_section_and_name(void **state)
 }
 
 static void
+reads_several_counters_at_once(void **state)
+{
+	uint64_t three = 5, none = 5, one = 5;
+	const struct procfs_counter wanted[] = { { "Three", &three }, { "B", &none },
+		{ "One", &one } };
+
+	(void)state;
+	procfs_counters(path, "Tcp:", wanted, 3);
+	assert_int_equal(three, 33);
+	assert_int_equal(none, 5);
+	assert_int_equal(one, 11);
+}
+
+static void
 missing_counters_leave_the_value_unchanged(void **state)
 {
 	uint64_t value = 5;
@@ -107,6 +121,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_a_counter_by_its_section_and_name),
+		cmocka_unit_test(reads_several_counters_at_once),
 		cmocka_unit_test(missing_counters_leave_the_value_unchanged),
 		cmocka_unit_test(finds_a_word_after_the_start_of_its_line),
 		cmocka_unit_test(reads_at_most_the_size_of_the_buffer),
