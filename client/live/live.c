@@ -14,6 +14,7 @@
 #include "lib/system/sink.h"
 #include "lib/xmalloc.h"
 #include "http/http_reserve.h"
+#include "client/collect/result_collect.h"
 #include "client/live/live_budget.h"
 #include "client/live/live_event.h"
 #include "client/live/live_ledger.h"

@@ -403,12 +403,6 @@ void result_trust_add(struct result_trust *trust, enum result_verdict verdict,
 /* Frees the reasons; the verdict becomes valid. */
 void result_trust_clear(struct result_trust *trust);
 
-/* Fills *ret (which it initializes) from the counters, after or during a run, and
- * evaluates it (client/result/verdict.h). `sampler` may be NULL. */
-struct sampler;
-void result_collect(const struct plan *plan, const struct counters_map *counters_map,
-    const struct sampler *sampler, struct result *ret);
-
 /* Turns a result into a merged one that contains only itself; its trust then depends on
  * whether all ranks of its plan are present. */
 void result_merge_start(struct result *result);

@@ -5,6 +5,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/units.h"
+#include "client/collect/result_collect.h"
 #include "client/measure/progress.h"
 #include "client/measure/sampler.h"
 #include "client/messages/expectation.h"

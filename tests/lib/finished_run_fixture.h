@@ -12,6 +12,7 @@
 /* cmocka needs some of those above */
 #include <cmocka.h>
 
+#include "client/collect/result_collect.h"
 #include "client/measure/counters.h"
 #include "client/result/result.h"
 #include "client/result/verdict.h"
