@@ -9,7 +9,7 @@
 #include "lib/units.h"
 #include "lib/xmalloc.h"
 #include "net/address.h"
-#include "proto/conversation/player.h"
+#include "proto/conversation/player/player.h"
 #include "client/load/accounting.h"
 #include "client/load/traffic.h"
 

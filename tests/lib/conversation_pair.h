@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "lib/buffer.h"
-#include "proto/conversation/player.h"
+#include "proto/conversation/player/player.h"
 #include "tests/lib/must.h"
 
 struct pair_end {

@@ -20,7 +20,7 @@
 
 #include "lib/buffer.h"
 #include "proto/close_reason.h"
-#include "proto/conversation/player.h"
+#include "proto/conversation/player/player.h"
 
 enum session_status {
 	SESSION_WAITS,   /* for input */

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "proto/conversation/player_parts.h"
+#include "proto/conversation/player/player_parts.h"
 
 /* What is written, and what it starts. */
 struct saying {

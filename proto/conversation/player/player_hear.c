@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "proto/conversation/player_parts.h"
+#include "proto/conversation/player/player_parts.h"
 
 #define CHUNK 512             /* bytes that are made to be compared */
 #define DECIMAL_DIGITS_MAX 20 /* of a number with a name or a length */

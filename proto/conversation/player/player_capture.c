@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "proto/conversation/player_parts.h"
+#include "proto/conversation/player/player_parts.h"
 
 #define LARGE 4096 /* bytes of a block that is not kept for the next pass */
 

@@ -5,7 +5,7 @@
 
 #include "lib/escape.h"
 #include "lib/printable.h"
-#include "proto/conversation/player_parts.h"
+#include "proto/conversation/player/player_parts.h"
 
 #define SHOWN_MAX 48 /* bytes of an expected text */
 #define HEX_MAX 24   /* bytes of what came that are shown in hex */

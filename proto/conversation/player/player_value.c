@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "proto/conversation/player_parts.h"
+#include "proto/conversation/player/player_parts.h"
 #include "proto/payload.h"
 
 #define GOLDEN UINT64_C(0x9e3779b97f4a7c15)

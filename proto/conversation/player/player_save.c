@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "proto/conversation/player_parts.h"
+#include "proto/conversation/player/player_parts.h"
 
 #define FORMAT 1                      /* of struct saved; native byte order */
 #define AHEAD_MAX (UINT32_C(1) << 24) /* passes in flight */

@@ -36,8 +36,8 @@
  *   player_output then undoes the call, as long as freed blocks keep their contents
  *   (buffer_set_memory). The same calls after that have the same results.
  */
-#ifndef PROTO_CONVERSATION_PLAYER_H
-#define PROTO_CONVERSATION_PLAYER_H
+#ifndef PROTO_CONVERSATION_PLAYER_PLAYER_H
+#define PROTO_CONVERSATION_PLAYER_PLAYER_H
 
 #include "lib/buffer.h"
 #include "proto/conversation/conversation.h"

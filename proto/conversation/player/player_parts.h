@@ -7,10 +7,10 @@
  *   player_value    the bytes of a part that this side can make
  *   player_capture  the bytes that this side has heard and needs again
  */
-#ifndef PROTO_CONVERSATION_PLAYER_PARTS_H
-#define PROTO_CONVERSATION_PLAYER_PARTS_H
+#ifndef PROTO_CONVERSATION_PLAYER_PLAYER_PARTS_H
+#define PROTO_CONVERSATION_PLAYER_PLAYER_PARTS_H
 
-#include "proto/conversation/player.h"
+#include "proto/conversation/player/player.h"
 
 enum player_flag {
 	PLAYER_OVER = 1,         /* FINISHED */

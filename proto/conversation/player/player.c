@@ -1,6 +1,6 @@
-#include "proto/conversation/player.h"
+#include "proto/conversation/player/player.h"
 
-#include "proto/conversation/player_parts.h"
+#include "proto/conversation/player/player_parts.h"
 
 void
 player_init(const struct player_side *side, uint32_t connection, uint64_t first_pass,
