@@ -2,7 +2,7 @@
  * player_parts.h - what the files of a player share.
  *
  *   player          events: where the two cursors stand, sections, passes
- *   player_hear     hears a part: matches bytes at any segmentation
+ *   player_hear     hears a part: matches bytes at any segmentation (player_hearing.h)
  *   player_output   says parts
  *   player_value    the bytes of a part that this side can make
  *   player_capture  the bytes that this side has heard and needs again
@@ -89,6 +89,7 @@ enum player_heard player_hear_again(const struct player_side *side,
  * PLAYER_HEARD_WRONG: another byte is next (nothing is written). */
 enum player_heard player_hear_decision(const struct player_side *side,
     struct player *player, struct player_input *input, uint16_t part);
+/* player_hearing: writes detail->mismatch. Returns PLAYER_HEARD_WRONG. */
 enum player_heard player_hear_wrong(const struct player_side *side,
     const struct player *player, const struct player_input *input,
     enum player_fault fault, struct player_detail *detail);
