@@ -4,6 +4,7 @@
  *   conversation_compile      lines, sections, steps
  *   conversation_text         a text: literals, escapes, counted parts
  *   conversation_placeholder  \{...}
+ *   conversation_names        the names of captured parts
  *   conversation_builder      the arrays
  *   conversation_check        what holds between parts, and the tables of the player
  *
@@ -54,6 +55,21 @@ bool builder_add_raw_byte(struct compiler *compiler, char byte);
 /* which has all bytes from `at` on. */
 bool builder_add_choice(struct compiler *compiler, uint32_t at);
 bool builder_add_step(struct compiler *compiler, enum conversation_role speaker);
+
+/* Names of captured parts (conversation_names). */
+struct word {
+	const char *text;
+	size_t length;
+};
+bool names_is_word(const struct word *word, const char *name);
+/* The word is a placeholder or a form, and cannot be a name. */
+bool names_is_reserved(const struct word *word);
+/* The part that a name was last given to, here or in the opening; or NONE. */
+uint16_t names_find(const struct compiler *compiler, const struct word *name);
+/* names_find() found none: returns false after source_fail(). */
+bool names_fail_unknown(struct compiler *compiler, const struct word *name);
+/* Gives the name to a part. */
+bool names_define(struct compiler *compiler, const struct word *name, uint16_t part);
 
 /* The text behind "C:" or "S:", with its line ending: parts of the current step. */
 bool conversation_text_compile(struct compiler *compiler);

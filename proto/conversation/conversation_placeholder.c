@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/suggest.h"
 #include "lib/units.h"
 #include "proto/conversation/conversation_compiler.h"
 
@@ -11,11 +10,6 @@
 struct reader {
 	struct compiler *compiler;
 	const char *start, *at, *end;
-};
-
-struct word {
-	const char *text;
-	size_t length;
 };
 
 static const struct {
@@ -47,28 +41,6 @@ static const struct {
 	{ "length", CONVERSATION_TERM_LENGTH },
 };
 #define TERM_COUNT (sizeof(terms) / sizeof(*terms))
-
-/* All words that are not names of captures. */
-static const char *const words[] = { "connection", "message", "pid", "length", "random",
-	"payload", "echo", "any", "digits", "hex", "bytes", "u8", "u16be", "u16le",
-	"u24be", "u24le", "u32be", "u32le", "u64be", "u64le", "varint", "decimal",
-	NULL };
-
-static bool
-is_word(const struct word *word, const char *name)
-{
-	return strlen(name) == word->length &&
-	    memcmp(name, word->text, word->length) == 0;
-}
-
-static bool
-is_reserved(const struct word *word)
-{
-	for (size_t i = 0; words[i] != NULL; i++)
-		if (is_word(word, words[i]))
-			return true;
-	return false;
-}
 
 static void
 skip_blanks(struct reader *reader)
@@ -130,84 +102,6 @@ add_part(struct reader *reader, enum conversation_kind kind)
 	return builder_add_part(reader->compiler, kind, reader->start - 2);
 }
 
-/* The part that a name was last given to, here or in the opening; or NONE. */
-static uint16_t
-find_definition(const struct compiler *compiler, const struct word *name)
-{
-	for (uint16_t i = compiler->definition_count; i-- > 0;) {
-		const struct definition *definition = &compiler->definitions[i];
-		uint8_t section = compiler->out->parts[definition->part].section;
-		if ((section == compiler->section || section == CONVERSATION_OPENING) &&
-		    !definition->is_over && is_word(name, definition->name))
-			return definition->part;
-	}
-	return CONVERSATION_NONE;
-}
-
-/* The name is known elsewhere. */
-static bool
-fail_out_of_scope(struct reader *reader, const struct word *name, uint16_t part)
-{
-	struct compiler *compiler = reader->compiler;
-	return source_fail(&compiler->source, name->text,
-	    "found \"%.*s\", which is known in the %s of line %u only, expected a name that was captured before in this section or the opening",
-	    (int)name->length, name->text,
-	    compiler->out->parts[part].section == compiler->section ? "S*: line"
-								    : "section",
-	    conversation_line(compiler->out, part));
-}
-
-static bool
-fail_unknown(struct reader *reader, const struct word *name)
-{
-	const char *known[CONVERSATION_NAMES_MAX + sizeof(words) / sizeof(*words)];
-	char text[CONVERSATION_NAME_MAX], quote[SOURCE_QUOTE_MAX];
-	size_t count = 0;
-	for (size_t i = 0; words[i] != NULL; i++)
-		known[count++] = words[i];
-	for (size_t i = 0; i < reader->compiler->definition_count; i++) {
-		const struct definition *definition = &reader->compiler->definitions[i];
-		if (is_word(name, definition->name))
-			return fail_out_of_scope(reader, name, definition->part);
-		known[count++] = definition->name;
-	}
-	known[count] = NULL;
-	snprintf(text, sizeof(text), "%.*s", (int)name->length, name->text);
-	const char *nearest = suggest_nearest(text, known);
-	source_quote(name->text, name->text + name->length, quote);
-	return source_fail(&reader->compiler->source, name->text,
-	    "found %s, expected a placeholder or a name that was captured before%s%s%s",
-	    quote, nearest != NULL ? "; did you mean \"" : "",
-	    nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
-}
-
-static bool
-define(struct reader *reader, const struct word *name, uint16_t part)
-{
-	struct compiler *compiler = reader->compiler;
-	if (compiler->out->parts[part].kind == CONVERSATION_REFERENCE)
-		return source_fail(&compiler->source, name->text,
-		    "found a second name for captured bytes, expected a form such as any or digits");
-	if (is_reserved(name))
-		return source_fail(&compiler->source, name->text,
-		    "found the placeholder \"%.*s\" as a name, expected another name",
-		    (int)name->length, name->text);
-	if (name->length >= CONVERSATION_NAME_MAX)
-		return source_fail(&compiler->source, name->text,
-		    "found a name of %zu characters, expected at most %d", name->length,
-		    CONVERSATION_NAME_MAX - 1);
-	if (compiler->definition_count == CONVERSATION_NAMES_MAX)
-		return source_fail(&compiler->source, name->text,
-		    "found more captures than the %d that a file can have, expected fewer",
-		    CONVERSATION_NAMES_MAX);
-	struct definition *definition =
-	    &compiler->definitions[compiler->definition_count++];
-	*definition = (struct definition){ .part = part, .in_star = compiler->in_star };
-	memcpy(definition->name, name->text, name->length);
-	compiler->out->parts[part].is_captured = true;
-	return true;
-}
-
 /* Marks a part as one whose bytes must be kept; conversation_check numbers them. */
 static void
 refer(struct compiler *compiler, uint16_t part)
@@ -244,9 +138,9 @@ read_reference(
     struct reader *reader, const struct word *name, struct conversation_part *part)
 {
 	struct compiler *compiler = reader->compiler;
-	uint16_t at = find_definition(compiler, name);
+	uint16_t at = names_find(compiler, name);
 	if (at == CONVERSATION_NONE)
-		return fail_unknown(reader, name);
+		return names_fail_unknown(compiler, name);
 	if (compiler->out->parts[at].kind != CONVERSATION_NUMBER)
 		return source_fail(&compiler->source, name->text,
 		    "found \"%.*s\", which is text, expected a number",
@@ -272,7 +166,7 @@ read_term(struct reader *reader, struct conversation_part *part)
 		return read_number(reader, &part->number);
 	}
 	for (size_t i = 0; i < TERM_COUNT; i++) {
-		if (!is_word(&word, terms[i].name))
+		if (!names_is_word(&word, terms[i].name))
 			continue;
 		part->term = (uint8_t)terms[i].term;
 		return true;
@@ -352,7 +246,7 @@ captures_bare_name(struct reader *reader, struct word *ret_name)
 	if (reader->compiler->out->steps[reader->compiler->out->step_count - 1]
 		    .speaker != CONVERSATION_SERVER ||
 	    ahead.at != ahead.end || ret_name->length == 0 ||
-	    isdigit((unsigned char)ret_name->text[0]) || is_reserved(ret_name))
+	    isdigit((unsigned char)ret_name->text[0]) || names_is_reserved(ret_name))
 		return false;
 	reader->at = ahead.at;
 	return true;
@@ -372,7 +266,7 @@ compile_number(struct reader *reader, size_t row, const struct word *name)
 	if (name->length > 0 && reader->at == reader->end)
 		return true; /* free */
 	if (name->length == 0 && captures_bare_name(reader, &bare))
-		return define(reader, &bare, at);
+		return names_define(reader->compiler, &bare, at);
 	return read_expression(reader, part) && check_length(reader, at) &&
 	    check_constant(reader, part, forms[row].bits);
 }
@@ -456,7 +350,7 @@ compile_payload(struct reader *reader)
 	}
 	struct reader ahead = *reader;
 	struct word word = read_word(&ahead);
-	part->is_binary = is_word(&word, "binary");
+	part->is_binary = names_is_word(&word, "binary");
 	if (part->is_binary)
 		*reader = ahead;
 	part->at = (uint32_t)min;
@@ -529,9 +423,9 @@ compile_alternatives(struct reader *reader)
 static bool
 compile_reference(struct reader *reader, const struct word *name)
 {
-	uint16_t at = find_definition(reader->compiler, name);
+	uint16_t at = names_find(reader->compiler, name);
 	if (at == CONVERSATION_NONE)
-		return fail_unknown(reader, name);
+		return names_fail_unknown(reader->compiler, name);
 	struct conversation_part *part = add_part(reader, CONVERSATION_REFERENCE);
 	if (part == NULL)
 		return false;
@@ -552,27 +446,27 @@ compile_form(struct reader *reader, const struct word *name)
 		return compile_alternatives(reader);
 	*reader = ahead;
 	for (size_t i = 0; i < FORM_COUNT; i++)
-		if (is_word(&word, forms[i].name))
+		if (names_is_word(&word, forms[i].name))
 			return compile_number(reader, i, name);
 	for (size_t i = 0; i < TERM_COUNT; i++)
-		if (is_word(&word, terms[i].name) &&
+		if (names_is_word(&word, terms[i].name) &&
 		    terms[i].term != CONVERSATION_TERM_LENGTH)
 			return compile_term(reader, terms[i].term);
-	if (is_word(&word, "digits"))
+	if (names_is_word(&word, "digits"))
 		return compile_free(reader, CONVERSATION_DECIMAL);
-	if (is_word(&word, "hex"))
+	if (names_is_word(&word, "hex"))
 		return compile_free(reader, CONVERSATION_HEX);
-	if (is_word(&word, "any"))
+	if (names_is_word(&word, "any"))
 		return compile_any(reader);
-	if (is_word(&word, "bytes"))
+	if (names_is_word(&word, "bytes"))
 		return compile_bytes(reader);
-	if (is_word(&word, "random"))
+	if (names_is_word(&word, "random"))
 		return compile_random(reader);
-	if (is_word(&word, "payload"))
+	if (names_is_word(&word, "payload"))
 		return compile_payload(reader);
-	if (is_word(&word, "echo"))
+	if (names_is_word(&word, "echo"))
 		return compile_echo(reader);
-	if (is_word(&word, "length"))
+	if (names_is_word(&word, "length"))
 		return fail_expecting(reader, word.text,
 		    "a number form before it, as in \\{u32be length}");
 	if (word.length == 0)
@@ -609,5 +503,5 @@ conversation_placeholder_compile(
 		    "found \"%.*s\" as a name, expected a letter first",
 		    (int)name.length, name.text);
 	return compile_form(&reader, &name) &&
-	    define(&reader, &name, (uint16_t)(compiler->out->part_count - 1));
+	    names_define(compiler, &name, (uint16_t)(compiler->out->part_count - 1));
 }
