@@ -248,8 +248,8 @@ ledger_slot_of(const struct ledger *ledger, uint32_t entry)
 	return owner == 0 ? LEDGER_SLOTS : owner - 1;
 }
 
-static bool
-is_free(const struct ledger *ledger, uint32_t entry)
+bool
+ledger_is_free(const struct ledger *ledger, uint32_t entry)
 {
 	return ledger_slot_of(ledger, entry) == LEDGER_SLOTS;
 }
@@ -278,7 +278,7 @@ add_everything(struct ledger_totals *totals, struct ledger *ledger, add_block_fn
 	for (int i = 0; i < LEDGER_SLOTS; i++)
 		add(totals, &ledger->shared->retired[i]);
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
-		if (!is_free(ledger, i))
+		if (!ledger_is_free(ledger, i))
 			add_worker(totals, ledger, i, add);
 	}
 }
@@ -299,7 +299,7 @@ add_listener(struct ledger_totals *totals, struct ledger *ledger, uint32_t liste
 {
 	add(totals, &ledger->shared->retired_by_listener[listener]);
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
-		if (!is_free(ledger, i))
+		if (!ledger_is_free(ledger, i))
 			add(totals, &ledger_entry(ledger, i)->by_listener[listener]);
 	}
 }
@@ -521,123 +521,10 @@ ledger_trim(struct ledger *ledger)
 {
 	uint32_t end = ledger_live_end(ledger);
 	for (uint32_t i = 0; i < end; i++) {
-		if (is_free(ledger, i) && ledger->shared->freed_s[i] != 0 &&
+		if (ledger_is_free(ledger, i) && ledger->shared->freed_s[i] != 0 &&
 		    is_rested(ledger, i))
 			(void)clear(ledger, i);
 	}
-}
-
-static uint64_t
-bounded(const struct ledger *ledger, uint64_t connections)
-{
-	uint64_t max = ledger->shared->connections_max;
-	return connections < max ? connections : max;
-}
-
-uint64_t
-ledger_open_of(const struct ledger *ledger, uint32_t entry)
-{
-	uint64_t total = load(&ledger_entry(ledger, entry)->open.total);
-	return bounded(ledger, open_count_decode(total).connections);
-}
-
-/* True if the receiver of the batch that this worker sends has published it. */
-static bool
-has_installed(const struct ledger *ledger, uint64_t batch, uint32_t end)
-{
-	uint32_t receiver = open_count_batch_entry(batch);
-	uint32_t place = open_count_batch_place(batch);
-	return batch != 0 && receiver < end && !is_free(ledger, receiver) &&
-	    load(&ledger_entry(ledger, receiver)->open.installed[place]) == batch;
-}
-
-/* The sum of one reading; `address` is NULL for all connections. */
-static uint64_t
-sum_open(
-    const struct ledger *ledger, uint32_t end, const struct ledger_address *address)
-{
-	uint64_t sum = 0;
-	for (uint32_t i = 0; i < end; i++) {
-		if (is_free(ledger, i))
-			continue;
-		const struct worker_ledger *worker_ledger = ledger_entry(ledger, i);
-		struct open_count count;
-		if (address == NULL)
-			count = open_count_decode(load(&worker_ledger->open.total));
-		else if (i == address->own_entry)
-			count = address->own_open;
-		else
-			count = address_usage_open(
-			    &worker_ledger->address_usage, address->id);
-		bool is_installed = count.leaving != 0 &&
-		    has_installed(ledger, load(&worker_ledger->open.sent), end);
-		sum += bounded(ledger, open_count_share(&count, is_installed));
-	}
-	return sum;
-}
-
-/* The sum of the versions of all pages. No version decreases while its page is in use,
- * so two equal sums mean that none has changed. *ret_is_stable: none is odd. */
-static uint64_t
-sum_versions(const struct ledger *ledger, uint32_t end, bool *ret_is_stable)
-{
-	uint64_t sum = load(&ledger->shared->version), odd = sum;
-	for (uint32_t i = 0; i < end; i++) {
-		if (is_free(ledger, i))
-			continue;
-		uint64_t version = load(&ledger_entry(ledger, i)->open.version);
-		sum += version;
-		odd |= version;
-	}
-	*ret_is_stable = (odd & 1) == 0;
-	return sum;
-}
-
-/* Reads until no connection has moved meanwhile, but not for ever: a worker may be
- * dead, compromised, or not run for a while. */
-static uint64_t
-read_open(struct ledger *ledger, const struct ledger_address *address)
-{
-	const int readings_max = 8;
-	uint64_t largest = 0;
-	for (int i = 0; i < readings_max; i++) {
-		bool was_stable, is_stable;
-		uint32_t end = ledger_live_end(ledger);
-		uint64_t before = sum_versions(ledger, end, &was_stable);
-		uint64_t sum = sum_open(ledger, end, address);
-		atomic_thread_fence(memory_order_seq_cst);
-		uint64_t after = sum_versions(ledger, end, &is_stable);
-		if (was_stable && is_stable && before == after)
-			return sum;
-		largest = sum > largest ? sum : largest;
-	}
-	return largest;
-}
-
-uint64_t
-ledger_open_now(struct ledger *ledger)
-{
-	return read_open(ledger, NULL);
-}
-
-uint64_t
-ledger_address_open(struct ledger *ledger, const struct ledger_address *address)
-{
-	return read_open(ledger, address);
-}
-
-uint64_t
-ledger_address_accepts(
-    struct ledger *ledger, const struct ledger_address *address, uint64_t now_ms)
-{
-	uint64_t sum = 0;
-	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
-		if (i != address->own_entry)
-			sum += address_usage_accepts(
-			    &ledger_entry(ledger, i)->address_usage, address->id,
-			    now_ms);
-	}
-	return sum;
 }
 
 int
@@ -645,10 +532,11 @@ ledger_claim(struct ledger *ledger, uint32_t slot)
 {
 	struct ledger_shared *shared = ledger->shared;
 	uint32_t end = ledger_live_end(ledger), entry = 0;
-	while (entry < end && !(is_free(ledger, entry) && is_rested(ledger, entry)))
+	while (
+	    entry < end && !(ledger_is_free(ledger, entry) && is_rested(ledger, entry)))
 		entry++;
 	for (uint32_t i = 0; entry == LEDGER_WORKERS_MAX && i < end; i++) {
-		if (is_free(ledger, i))
+		if (ledger_is_free(ledger, i))
 			entry = i;
 	}
 	if (entry == LEDGER_WORKERS_MAX) {

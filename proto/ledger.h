@@ -211,6 +211,7 @@ uint32_t ledger_live_end(struct ledger *ledger);
 const struct worker_ledger *ledger_entry(const struct ledger *ledger, uint32_t entry);
 /* The slot of the entry's process; LEDGER_SLOTS: it is free. */
 uint32_t ledger_slot_of(const struct ledger *ledger, uint32_t entry);
+bool ledger_is_free(const struct ledger *ledger, uint32_t entry);
 
 /* Retires the entry of a worker that has exited and frees it. Only for the master.
  * moved_in and moved_out come from the other ends of its transfers and replace its own
@@ -239,29 +240,6 @@ uint64_t ledger_open(const struct ledger_totals *totals);
 /* Open connections of the whole server, or of a listener: exact also during transfers.
  * 0 if a worker has falsified its counters to more closed than accepted ones. */
 uint64_t ledger_open_total(const struct ledger_totals *totals);
-/* Open connections by the gauges of all workers, for limits: never less than the
- * connections that are open before and after. More if a worker has stopped for a moment
- * between two steps of a transfer, or falsifies its version: then the largest of a few
- * readings. */
-uint64_t ledger_open_now(struct ledger *ledger);
-/* A worker's gauge of open connections, at most connections_max. */
-uint64_t ledger_open_of(const struct ledger *ledger, uint32_t entry);
-
-/* An address whose usage one worker wants to know. */
-struct ledger_address {
-	uint64_t id; /* address_usage_id() */
-	uint32_t own_entry;
-	struct open_count own_open; /* at that worker, whose table may lack it */
-};
-
-/* Open connections of an address at all workers, as ledger_open_now(). */
-uint64_t ledger_address_open(
-    struct ledger *ledger, const struct ledger_address *address);
-/* Accepts in the second before now_ms, in 1/1000, at all workers except that of
- * own_entry, and of workers that have exited. They do not move. */
-uint64_t ledger_address_accepts(
-    struct ledger *ledger, const struct ledger_address *address, uint64_t now_ms);
-
 /* Counts; for the owner of the block only. Release order: a reader that sees the close
  * of a connection also sees its accept. */
 static inline void

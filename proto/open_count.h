@@ -23,7 +23,7 @@
  * count at the other end: a process that dies or waits between two steps hides none.
  *
  * A reader reads one page after another, and connections may move meanwhile: `version`
- * tells (ledger_open_now).
+ * tells (ledger_usage_open).
  */
 #ifndef PROTO_OPEN_COUNT_H
 #define PROTO_OPEN_COUNT_H

@@ -8,6 +8,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "proto/ledger_usage.h"
 #include "worker/connection/connection.h"
 #include "worker/connection/worker_state.h"
 #include "worker/limits/address_limits.h"
@@ -137,7 +138,7 @@ static bool
 is_full(const struct worker *worker)
 {
 	uint64_t limit = worker->config->limits.max_connections;
-	return limit != 0 && ledger_open_now(worker->ledger) >= limit;
+	return limit != 0 && ledger_usage_open(worker->ledger) >= limit;
 }
 
 static enum close_reason

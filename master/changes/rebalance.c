@@ -4,6 +4,7 @@
 #include "lib/log.h"
 #include "lib/system/procfs.h"
 #include "proto/channel.h"
+#include "proto/ledger_usage.h"
 #include "master/workers/transfers.h"
 #include "worker/worker.h"
 
@@ -39,7 +40,8 @@ static uint64_t
 read_load(struct process *process, uint64_t now_ns)
 {
 	const struct worker_table *table = process->table;
-	uint64_t least, open = ledger_open_of(table->ledger, process->ledger_entry);
+	uint64_t least,
+	    open = ledger_usage_open_at(table->ledger, process->ledger_entry);
 	uint64_t descriptors = procfs_descriptors(process->pid);
 	uint64_t other = WORKER_RESERVED_FDS + table->config->current.listener_count;
 	if (now_ns - process->given_ns >= GIVEN_HALF_NS) {

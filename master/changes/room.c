@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "lib/resources.h"
+#include "proto/ledger_usage.h"
 #include "worker/worker.h"
 
 static uint64_t
@@ -25,7 +26,8 @@ room_suffices(const struct worker_table *workers, const struct config *config,
 		const struct process *process = workers->slots[i].process;
 		if (process == NULL)
 			continue;
-		uint64_t own = ledger_open_of(workers->ledger, process->ledger_entry);
+		uint64_t own =
+		    ledger_usage_open_at(workers->ledger, process->ledger_entry);
 		/* A worker can hold no more, whatever it claims. */
 		open += own > each ? each : own;
 	}

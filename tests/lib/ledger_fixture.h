@@ -19,7 +19,7 @@
 
 #include "lib/shared_memory.h"
 #include "proto/close_reason.h"
-#include "proto/ledger.h"
+#include "proto/ledger_usage.h"
 
 struct fixture {
 	struct ledger *ledger;

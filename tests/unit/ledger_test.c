@@ -54,7 +54,7 @@ test_counts_open_connections_of_a_crashed_worker_as_worker_lost(void **state)
 	    &worker_ledger->open, &(struct open_change){ .connections = 6 });
 	release_blocks(&f, worker_ledger, 0, 0);
 	assert_sum(&f, 10, 0, 6);
-	assert_int_equal(ledger_open_now(f.ledger), 0);
+	assert_int_equal(ledger_usage_open(f.ledger), 0);
 
 	/* The counters of the replacement start at 0, those of the slot do not. */
 	struct worker_ledger *next = claim_blocks(&f, 3);
@@ -149,7 +149,7 @@ test_each_worker_claims_its_own_blocks_until_none_is_free(void **state)
 	}
 	assert_int_equal(ledger_claim(f.ledger, 0), -1);
 	assert_int_equal(errno, EAGAIN);
-	assert_int_equal(ledger_open_now(f.ledger), 2 * LEDGER_WORKERS_MAX);
+	assert_int_equal(ledger_usage_open(f.ledger), 2 * LEDGER_WORKERS_MAX);
 	release_blocks(&f, last, 0, 0);
 	assert_ptr_equal(claim_blocks(&f, 9), last);
 	close_ledger(&f);
@@ -170,7 +170,7 @@ test_reused_blocks_hide_no_connection(void **state)
 	release_blocks(&f, first, 0, 0);
 	assert_ptr_equal(claim_blocks(&f, 0), first);
 	assert_sum(&f, 4, 4, 0);
-	assert_int_equal(ledger_open_now(f.ledger), 4);
+	assert_int_equal(ledger_usage_open(f.ledger), 4);
 	close_ledger(&f);
 }
 

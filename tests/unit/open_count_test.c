@@ -1,5 +1,6 @@
-/* Readers and writers of one process take turns: wherever proto/ledger.c loads a word,
- * a test may let the workers go on with their transfers. */
+/* Readers and writers of one process take turns: wherever proto/ledger_usage.c or
+ * proto/ledger.c loads a word, a test may let the workers go on with their transfers.
+ */
 #include <stdatomic.h>
 
 static void before_load(void);
@@ -7,6 +8,7 @@ static void before_load(void);
 #undef atomic_load_explicit
 #define atomic_load_explicit(word, order) (before_load(), *(word))
 #include "proto/ledger.c"
+#include "proto/ledger_usage.c"
 #include "tests/lib/ledger_fixture.h"
 
 #define WORKERS 4
@@ -202,12 +204,14 @@ assert_all_counted(uint64_t open)
 static void
 read_after(int steps, bool of_address)
 {
-	const struct ledger_address address = { .id = ADDRESS, .own_entry = OBSERVER };
+	const struct ledger_usage_address address = { .id = ADDRESS,
+		.own_entry = OBSERVER };
 
 	run_steps(steps);
 	t.loads = 0;
-	assert_all_counted(of_address ? ledger_address_open(t.ledger.ledger, &address)
-				      : ledger_open_now(t.ledger.ledger));
+	assert_all_counted(of_address
+		? ledger_usage_open_from(t.ledger.ledger, &address)
+		: ledger_usage_open(t.ledger.ledger));
 }
 
 /* The loads of a reading that nothing disturbs. */
@@ -330,10 +334,10 @@ test_a_worker_that_lies_hides_no_connection_of_others(void **state)
 	memset(&t.workers[2]->open, 0xff, sizeof(t.workers[2]->open));
 	for (int i = 0; i < OPEN_COUNT_PLACES; i++)
 		t.workers[2]->open.installed[i] = batch;
-	assert_true(ledger_open_now(t.ledger.ledger) >= TOTAL - EACH);
+	assert_true(ledger_usage_open(t.ledger.ledger) >= TOTAL - EACH);
 	/* Its entry becomes another worker's. */
 	release_blocks(&t.ledger, t.workers[2], 0, 0);
-	assert_int_equal(ledger_open_now(t.ledger.ledger), TOTAL - EACH);
+	assert_int_equal(ledger_usage_open(t.ledger.ledger), TOTAL - EACH);
 	close_ledger(&t.ledger);
 }
 
@@ -358,7 +362,7 @@ test_a_worker_that_stops_between_two_steps_holds_up_no_reader(void **state)
 	/* Its keeper knows the connections. */
 	open_count_reset(&t.workers[1]->open, EACH);
 	assert_false(is_between_steps());
-	assert_int_equal(ledger_open_now(t.ledger.ledger), TOTAL);
+	assert_int_equal(ledger_usage_open(t.ledger.ledger), TOTAL);
 	close_ledger(&t.ledger);
 }
 

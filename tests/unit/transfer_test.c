@@ -1,6 +1,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include "proto/ledger_usage.h"
 #include "tests/lib/transfer_fixture.h"
 #include "worker/admission.h"
 #include "worker/connection/tls_state.h"
@@ -275,10 +276,10 @@ open_from_loopback(struct ledger *ledger)
 	uint32_t address = htonl(INADDR_LOOPBACK);
 
 	memcpy(&network, &address, sizeof(address));
-	const struct ledger_address loopback = { .own_entry = 2,
+	const struct ledger_usage_address loopback = { .own_entry = 2,
 		.id =
 		    address_usage_id(&ledger->shared->address_usage_key, network, 0) };
-	return ledger_address_open(ledger, &loopback);
+	return ledger_usage_open_from(ledger, &loopback);
 }
 
 /* What limits count after each step that a worker takes; NULL: not now. */
@@ -297,17 +298,17 @@ __wrap_open_count_change(struct open_shared *own, const struct open_change *chan
 	__real_open_count_change(own, change);
 	if (counted == NULL)
 		return;
-	assert_true(ledger_open_now(counted) >= open_connections);
+	assert_true(ledger_usage_open(counted) >= open_connections);
 	assert_true(open_from_loopback(counted) >= open_connections);
 	/* Otherwise connections are about to become, or have just become, another's. */
 	if ((own->version & 1) == 0)
-		assert_int_equal(ledger_open_now(counted), open_connections);
+		assert_int_equal(ledger_usage_open(counted), open_connections);
 }
 
 static void
 assert_counted(void)
 {
-	assert_int_equal(ledger_open_now(counted), open_connections);
+	assert_int_equal(ledger_usage_open(counted), open_connections);
 	assert_int_equal(open_from_loopback(counted), open_connections);
 }
 

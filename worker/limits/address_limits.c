@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/ledger_usage.h"
+
 #define MILLI 1000
 
 struct key {
@@ -167,10 +169,10 @@ count_accept(const struct address_limits *limits, struct entry *entry, uint64_t 
 		    usage_id_of(limits, &entry->key), entry->accepts);
 }
 
-static struct ledger_address
+static struct ledger_usage_address
 ledger_address_of(const struct address_limits *limits, const struct entry *entry)
 {
-	return (struct ledger_address){ .id = usage_id_of(limits, &entry->key),
+	return (struct ledger_usage_address){ .id = usage_id_of(limits, &entry->key),
 		.own_entry = limits->ledger_entry,
 		.own_open = entry->open };
 }
@@ -181,8 +183,8 @@ sum_open(const struct address_limits *limits, const struct entry *entry)
 {
 	if (limits->ledger == NULL)
 		return entry->open.connections;
-	const struct ledger_address address = ledger_address_of(limits, entry);
-	return ledger_address_open(limits->ledger, &address);
+	const struct ledger_usage_address address = ledger_address_of(limits, entry);
+	return ledger_usage_open_from(limits->ledger, &address);
 }
 
 /* Accepts at all workers in the last second, in 1/1000. */
@@ -193,8 +195,8 @@ sum_accepts(
 	uint64_t sum = address_usage_accepts_milli(entry->accepts, now_ms);
 	if (limits->ledger == NULL)
 		return sum;
-	const struct ledger_address address = ledger_address_of(limits, entry);
-	return sum + ledger_address_accepts(limits->ledger, &address, now_ms);
+	const struct ledger_usage_address address = ledger_address_of(limits, entry);
+	return sum + ledger_usage_accepts_from(limits->ledger, &address, now_ms);
 }
 
 enum close_reason
