@@ -5,6 +5,7 @@
 #ifndef TESTS_PEER_FIXTURE_H
 #define TESTS_PEER_FIXTURE_H
 
+#include "lib/xmalloc.h"
 #include "tests/lib/worker_fixture.h"
 
 /* Bytes that the peer has read. */
@@ -31,8 +32,7 @@ receive_some(struct received *received, int fd, size_t most)
 			return;
 		}
 		received->bytes =
-		    realloc(received->bytes, received->length + (size_t)n);
-		assert_non_null(received->bytes);
+		    xreallocarray(received->bytes, received->length + (size_t)n, 1);
 		memcpy(received->bytes + received->length, data, (size_t)n);
 		received->length += (size_t)n;
 		most -= (size_t)n;
