@@ -1,6 +1,7 @@
 /*
  * conn.h - the state machine of a connection: decides, and calls conn_connect,
- * conn_send and conn_receive, which return a status. Nothing here blocks.
+ * conn_send and conn_receive, which return a status, and conn_close. Nothing here
+ * blocks.
  *
  *   WAITING --> CONNECTING -+-> OPENING -+-> OPEN -+-> ENDING -+--FIN--> CLOSING -->
  * DONE ^             |      +------------+         +-----------+            |
@@ -12,25 +13,7 @@
 #ifndef CLIENT_LOAD_CONN_H
 #define CLIENT_LOAD_CONN_H
 
-#include "client/load/conn_state.h"
-
-enum conn_end {
-	/* The connection is lost, and with it the messages in flight. */
-	CONN_CLOSE_TIMEOUT = MESSAGE_LOSS_TIMEOUT,
-	CONN_CLOSE_RESET = MESSAGE_LOSS_RESET,
-	CONN_CLOSE_BY_PEER = MESSAGE_LOSS_CLOSED,
-	CONN_CLOSE_MISMATCH = MESSAGE_LOSS_MISMATCH, /* by us: a wrong answer */
-	CONN_CLOSE_TLS = MESSAGE_LOSS_TLS,           /* by an alert, theirs or ours */
-	/* Every message is answered. */
-	CONN_CLOSE_FINISHED,       /* the peer's FIN came after ours */
-	CONN_CLOSE_PEER_RESET,     /* a RST came after our FIN */
-	CONN_CLOSE_NO_FIN,         /* the peer's FIN did not come in time */
-	CONN_CLOSE_OWN_RESET,      /* by our RST (--close rst, C reset) */
-	CONN_CLOSE_EXPECTED_RESET, /* by the peer's (S reset) */
-	/* The connection was never established. */
-	CONN_CLOSE_CONNECT_FAILED,
-	CONN_CLOSE_CANCELLED, /* the run ends first */
-};
+#include "client/load/conn_close.h"
 
 /* Starts to connect. */
 void conn_start(struct load_context *ctx, struct conn *conn);
@@ -45,9 +28,5 @@ void conn_on_event(struct load_context *ctx, struct conn *conn, uint32_t events)
 void conn_on_ready(struct load_context *ctx, struct conn *conn);
 
 void conn_on_timer(struct load_context *ctx, struct conn *conn);
-
-/* Closes the socket, if there is one, accounts for the messages in flight, and makes
- * the connection WAITING (to connect again) or DONE. */
-void conn_close(struct load_context *ctx, struct conn *conn, enum conn_end reason);
 
 #endif

@@ -125,6 +125,15 @@ conn_state_enqueue_connect(struct load_context *ctx, struct conn *conn)
 	connects->pending++;
 }
 
+void
+conn_state_set_reconnecting(
+    struct load_context *ctx, struct conn *conn, bool is_reconnecting)
+{
+	if (conn->is_reconnecting != is_reconnecting)
+		ctx->reconnecting += is_reconnecting ? 1 : -1U;
+	conn->is_reconnecting = is_reconnecting;
+}
+
 struct conn *
 conn_state_dequeue_connect(struct load_context *ctx)
 {

@@ -86,6 +86,13 @@ conn_state_talks(const struct conn *conn)
 	return conn->state >= CONN_OPENING && conn->state <= CONN_ENDING;
 }
 
+/* Connecting, or in the TLS handshake. */
+static inline bool
+conn_state_is_starting(const struct conn *conn)
+{
+	return conn->state == CONN_CONNECTING || conn->state == CONN_HANDSHAKE;
+}
+
 /* Messages whose answers are waited for. */
 static inline uint32_t
 conn_state_awaited(const struct conn *conn)
@@ -130,6 +137,10 @@ void conn_state_enqueue_ready(struct load_context *ctx, struct conn *conn);
 
 /* Queues a connection for connecting: the state becomes WAITING. */
 void conn_state_enqueue_connect(struct load_context *ctx, struct conn *conn);
+
+/* Counts it in ctx->reconnecting, or no longer. */
+void conn_state_set_reconnecting(
+    struct load_context *ctx, struct conn *conn, bool is_reconnecting);
 
 /* The first of that queue, taken out; NULL when it is empty. */
 struct conn *conn_state_dequeue_connect(struct load_context *ctx);
