@@ -1,10 +1,8 @@
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,90 +14,18 @@
 #include "lib/json/json_wipe.h"
 #include "lib/log.h"
 #include "lib/stats/base64.h"
-#include "net/socket_info.h"
 #include "net/unix_socket.h"
 #include "conf/listener_faults.h"
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
 #include "master/upgrade/program_path.h"
+#include "master/upgrade/state_reader.h"
 #include "master/upgrade/state_save.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
 
 /* 256 slots of 64 listeners take 1 MB; jansson takes some ten times that. */
 #define STATE_BYTES_MAX (4 << 20)
-
-enum fd_kind { FD_FILE, FD_LISTENER, FD_CONNECTION, FD_CHANNEL, FD_PIPE };
-
-struct state_reader {
-	struct master *master;
-	struct upgrade_state *ret;
-	struct json_reader json;
-	int *claimed_fds;
-	size_t claimed_count;
-	struct listener *listener; /* the last one; NULL: none yet */
-};
-
-static bool
-is_of_kind(int fd, enum fd_kind kind)
-{
-	struct stat st;
-	int type = socket_info_option(fd, SO_TYPE);
-	int is_listening = socket_info_option(fd, SO_ACCEPTCONN);
-	switch (kind) {
-	case FD_FILE:
-		return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-	case FD_PIPE:
-		return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
-	case FD_LISTENER:
-		return type == SOCK_STREAM && is_listening == 1;
-	case FD_CONNECTION:
-		return type == SOCK_STREAM && is_listening == 0;
-	default:
-		return type == SOCK_SEQPACKET && is_listening == 0;
-	}
-}
-
-/* Makes a descriptor close-on-exec, so that no other record can name it: what was saved
- * for this program is not. Returns it, or -1 after an error. */
-static int
-claim(struct state_reader *reader, const char *where, enum fd_kind kind, int fd)
-{
-	int flags = fcntl(fd, F_GETFD), *fds = NULL;
-	if (fd <= STDERR_FILENO || flags < 0 || (flags & FD_CLOEXEC) ||
-	    !is_of_kind(fd, kind))
-		errno = EBADF;
-	else
-		fds = reallocarray(
-		    reader->claimed_fds, reader->claimed_count + 1, sizeof(*fds));
-	if (fds != NULL)
-		reader->claimed_fds = fds;
-	if (fds == NULL || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
-		json_reader_fail(&reader->json, where, "fd", strerror(errno));
-		return -1;
-	}
-	fds[reader->claimed_count++] = fd;
-	return fd;
-}
-
-static uint32_t
-read_number(struct state_reader *reader, const json_t *from, const char *where,
-    const char *key, uint32_t max)
-{
-	uint64_t number = json_reader_count(&reader->json, from, where, key);
-	if (number > max)
-		json_reader_fail(&reader->json, where, key, "out of range");
-	return number > max ? 0 : (uint32_t)number;
-}
-
-static void
-read_text(struct state_reader *reader, const json_t *from, const char *key, char *to,
-    size_t size)
-{
-	char *text = json_reader_text(&reader->json, from, "", key);
-	snprintf(to, size, "%s", text != NULL ? text : "");
-	free(text);
-}
 
 static void
 load_config(struct state_reader *reader, int fd)
@@ -120,7 +46,7 @@ static void
 check_protocols(struct state_reader *reader, const json_t *from)
 {
 	char found[64], error[CONFIG_ERROR_MAX];
-	read_text(reader, from, "protocols", found, sizeof(found));
+	state_reader_text(reader, from, "protocols", found, sizeof(found));
 	snprintf(error, sizeof(error),
 	    "found \"%s\", expected \"" STATE_PROTOCOLS
 	    "\": open connections cannot move to this version",
@@ -140,12 +66,14 @@ read_header(struct state_reader *reader, const json_t *root)
 	if (json_reader_count(json, from, "header", "pid") != (uint64_t)getpid())
 		json_reader_fail(json, "header", "pid", "another process");
 	check_protocols(reader, from);
-	read_text(reader, from, "reason", ret->reason, sizeof(ret->reason));
-	read_text(reader, from, "path", path, sizeof(path));
-	read_text(reader, from, "outcome_text", reader->master->changes.last.text,
+	state_reader_text(reader, from, "reason", ret->reason, sizeof(ret->reason));
+	state_reader_text(reader, from, "path", path, sizeof(path));
+	state_reader_text(reader, from, "outcome_text",
+	    reader->master->changes.last.text,
 	    sizeof(reader->master->changes.last.text));
-	if (json->failed || claim(reader, "program", FD_FILE, ret->program_fd) < 0 ||
-	    claim(reader, "config", FD_FILE, ret->config_fd) < 0)
+	if (json->failed ||
+	    state_reader_claim(reader, "program", STATE_FD_FILE, ret->program_fd) < 0 ||
+	    state_reader_claim(reader, "config", STATE_FD_FILE, ret->config_fd) < 0)
 		return;
 	load_config(reader, ret->config_fd);
 	if (path[0] == '/')
@@ -158,10 +86,10 @@ read_fault_record(struct state_reader *reader, const json_t *from)
 {
 	struct master *master = reader->master;
 	if (json_object_get(from, "fault_record_fd") != NULL) {
-		int fd = (int)read_number(
+		int fd = (int)state_reader_number(
 		    reader, from, "master", "fault_record_fd", INT_MAX);
 		if (reader->json.failed ||
-		    claim(reader, "fault_record", FD_FILE, fd) < 0)
+		    state_reader_claim(reader, "fault_record", STATE_FD_FILE, fd) < 0)
 			return;
 		master->workers.fault_records = fault_records_attach(fd);
 	}
@@ -184,8 +112,8 @@ read_run_time_faults(struct state_reader *reader, const json_t *from)
 		char error[CONFIG_ERROR_MAX];
 		const json_t *faults = json_object_get(row, "faults");
 		size_t count = json_array_size(faults);
-		uint32_t listener =
-		    read_number(reader, row, "run_time_faults", "listener", INT_MAX);
+		uint32_t listener = state_reader_number(
+		    reader, row, "run_time_faults", "listener", INT_MAX);
 		if (listener >= config->listener_count || count > FAULTS_MAX) {
 			json_reader_fail(json, "run_time_faults", "", "out of range");
 			return;
@@ -234,11 +162,13 @@ read_recent_log(struct state_reader *reader, const json_t *master_object)
 	size_t i;
 	if (from == NULL)
 		return;
-	int read_fd = (int)read_number(reader, from, "recent_log", "read_fd", INT_MAX);
+	int read_fd =
+	    (int)state_reader_number(reader, from, "recent_log", "read_fd", INT_MAX);
 	int write_fd =
-	    (int)read_number(reader, from, "recent_log", "write_fd", INT_MAX);
-	if (reader->json.failed || claim(reader, "recent_log", FD_PIPE, read_fd) < 0 ||
-	    claim(reader, "recent_log", FD_PIPE, write_fd) < 0)
+	    (int)state_reader_number(reader, from, "recent_log", "write_fd", INT_MAX);
+	if (reader->json.failed ||
+	    state_reader_claim(reader, "recent_log", STATE_FD_PIPE, read_fd) < 0 ||
+	    state_reader_claim(reader, "recent_log", STATE_FD_PIPE, write_fd) < 0)
 		return;
 	recent->inherited_fds[0] = read_fd;
 	recent->inherited_fds[1] = write_fd;
@@ -264,8 +194,8 @@ read_master(struct state_reader *reader, const json_t *root)
 	history_ring_load(&master->history_ring,
 	    json_object_get(from, "history_columns"),
 	    json_object_get(from, "history_rows"));
-	int fd = (int)read_number(reader, from, "master", "ledger_fd", INT_MAX);
-	if (json->failed || claim(reader, "ledger", FD_FILE, fd) < 0)
+	int fd = (int)state_reader_number(reader, from, "master", "ledger_fd", INT_MAX);
+	if (json->failed || state_reader_claim(reader, "ledger", STATE_FD_FILE, fd) < 0)
 		return;
 	master->workers.ledger = ledger_attach(fd);
 	if (master->workers.ledger == NULL)
@@ -299,14 +229,15 @@ static const char *
 read_admin_listener(struct state_reader *reader, const json_t *from, const char *where)
 {
 	struct json_reader *json = &reader->json;
-	enum http_server_kind kind = (enum http_server_kind)read_number(
+	enum http_server_kind kind = (enum http_server_kind)state_reader_number(
 	    reader, from, where, "kind", HTTP_SERVER_KINDS - 1);
-	int fd = (int)read_number(reader, from, where, "fd", INT_MAX);
+	int fd = (int)state_reader_number(reader, from, where, "fd", INT_MAX);
 	const struct file_id file = {
 		.device = (dev_t)json_reader_word(json, from, where, "device"),
 		.inode = (ino_t)json_reader_word(json, from, where, "inode"),
 	};
-	if (json->failed || claim(reader, where, FD_LISTENER, fd) < 0)
+	if (json->failed ||
+	    state_reader_claim(reader, where, STATE_FD_LISTENER, fd) < 0)
 		return NULL;
 	if (admin_listener_server(reader->master->admin, kind) != NULL)
 		return "named twice";
@@ -324,7 +255,8 @@ read_request(struct state_reader *reader, const json_t *from, const char *where)
 {
 	struct pending_request_row row;
 	json_record_read(state_request_fields, &reader->json, from, where, &row);
-	if (reader->json.failed || claim(reader, where, FD_CONNECTION, row.fd) < 0)
+	if (reader->json.failed ||
+	    state_reader_claim(reader, where, STATE_FD_CONNECTION, row.fd) < 0)
 		return NULL;
 	return pending_requests_restore(&reader->master->pending, &row) < 0
 	    ? "out of memory"
@@ -363,10 +295,12 @@ static const char *
 read_socket(struct state_reader *reader, const json_t *from, const char *where)
 {
 	struct listener *listener = reader->listener;
-	uint32_t slot = read_number(reader, from, where, "slot", LEDGER_SLOTS - 1);
-	int fd = (int)read_number(reader, from, where, "fd", INT_MAX);
+	uint32_t slot =
+	    state_reader_number(reader, from, where, "slot", LEDGER_SLOTS - 1);
+	int fd = (int)state_reader_number(reader, from, where, "fd", INT_MAX);
 	bool is_stored = json_reader_flag(&reader->json, from, where, "is_stored");
-	if (reader->json.failed || claim(reader, where, FD_LISTENER, fd) < 0)
+	if (reader->json.failed ||
+	    state_reader_claim(reader, where, STATE_FD_LISTENER, fd) < 0)
 		return NULL;
 	if (listener->fds[slot] >= 0)
 		return "slot named twice";
@@ -378,7 +312,8 @@ read_socket(struct state_reader *reader, const json_t *from, const char *where)
 static const char *
 read_slot(struct state_reader *reader, const json_t *from, const char *where)
 {
-	uint32_t slot = read_number(reader, from, where, "slot", LEDGER_SLOTS - 1);
+	uint32_t slot =
+	    state_reader_number(reader, from, where, "slot", LEDGER_SLOTS - 1);
 	json_record_read(state_slot_fields, &reader->json, from, where,
 	    &reader->master->workers.slots[slot]);
 	return NULL;
@@ -427,7 +362,8 @@ read_process(struct state_reader *reader, const json_t *from, const char *where)
 	struct process row;
 	struct master *master = reader->master;
 	json_record_read(state_process_fields, &reader->json, from, where, &row);
-	if (reader->json.failed || claim(reader, where, FD_CHANNEL, row.channel_fd) < 0)
+	if (reader->json.failed ||
+	    state_reader_claim(reader, where, STATE_FD_CHANNEL, row.channel_fd) < 0)
 		return NULL;
 	if (!is_valid_process(reader, &row))
 		return "not a process of its slot";
@@ -473,7 +409,7 @@ read_listener(struct state_reader *reader, const json_t *from, const char *where
 {
 	struct listener row = { .name = NULL }, *listener = NULL;
 	json_record_read(state_listener_fields, &reader->json, from, where, &row);
-	uint32_t port = read_number(reader, from, where, "port", UINT16_MAX);
+	uint32_t port = state_reader_number(reader, from, where, "port", UINT16_MAX);
 	if (!reader->json.failed)
 		listener = make_listener(reader, &row, (uint16_t)port);
 	free(row.name);
@@ -520,7 +456,7 @@ read_rollback(struct state_reader *reader, const json_t *from)
 	if (ret->is_dry_run)
 		json_reader_fail(&reader->json, "", "rollback", "unexpected");
 	ret->is_rollback = true;
-	read_text(reader, from, "rollback", ret->reason, sizeof(ret->reason));
+	state_reader_text(reader, from, "rollback", ret->reason, sizeof(ret->reason));
 }
 
 static void
@@ -581,13 +517,6 @@ load_json(int fd, json_t **ret_rollback, char *error)
 	return root;
 }
 
-static void
-release_claims(const struct state_reader *reader)
-{
-	for (size_t i = 0; i < reader->claimed_count; i++)
-		(void)fcntl(reader->claimed_fds[i], F_SETFD, 0);
-}
-
 int
 state_load(struct master *master, int fd, struct upgrade_state *ret)
 {
@@ -602,16 +531,16 @@ state_load(struct master *master, int fd, struct upgrade_state *ret)
 	json_t *rollback = NULL, *root = load_json(fd, &rollback, error);
 	if (root == NULL)
 		reader.json.failed = true;
-	else if (claim(&reader, "memory file", FD_FILE, fd) >= 0)
+	else if (state_reader_claim(&reader, "memory file", STATE_FD_FILE, fd) >= 0)
 		read_state(&reader, root, rollback);
 	json_decref(rollback);
 	json_decref(root);
 	json_wipe_end();
 	if (reader.json.failed) {
 		log_errorx("[upgrade_state_invalid reason] upgrade state: %s", error);
-		release_claims(&reader);
+		state_reader_release_claims(&reader);
 	}
-	free(reader.claimed_fds);
+	state_reader_finish(&reader);
 	close(fd);
 	return reader.json.failed ? -1 : 0;
 }
