@@ -16,6 +16,7 @@
 #include "lib/log.h"
 #include "lib/settings/settings.h"
 #include "net/address.h"
+#include "net/address_prefix.h"
 #include "net/proxy_header.h"
 #include "net/socket_options.h"
 #include "proto/faults/fault.h"

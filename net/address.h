@@ -46,6 +46,10 @@ struct address {
 int address_parse(const char *text, struct address *ret, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 
+/* Parses a decimal number up to `max`, of at most five digits. 0 or -1. */
+int address_parse_number(const char *text, unsigned max, unsigned *ret)
+    __attribute__((warn_unused_result));
+
 /* Also resolves names (getaddrinfo(3): may block, start-up only); ":port" is this host.
  * Writes at most `max` addresses, in the resolver's order, and returns their number, or
  * -1 with the error and errno: EAGAIN if no name server answers, ENOMEM, ENOENT for a
@@ -102,17 +106,5 @@ void address_compact(const struct address *address, struct address_compact *ret)
 void address_expand(const struct address_compact *compact, struct address *ret);
 /* As address_format(). */
 const char *address_format_compact(const struct address_compact *compact, char *buffer);
-
-/* An address prefix, as in "10.0.0.0/8", "::1", "2001:db8::/32". */
-struct address_prefix {
-	uint8_t bytes[16]; /* network order; IPv4 in the first four */
-	uint8_t family;    /* AF_INET or AF_INET6 */
-	uint8_t bits;
-};
-int address_prefix_parse(const char *text, struct address_prefix *ret, char *error,
-    size_t error_size) __attribute__((warn_unused_result));
-/* An IPv4-mapped IPv6 address matches as IPv4. */
-bool address_prefix_contains(
-    const struct address_prefix *prefix, const struct address *address);
 
 #endif

@@ -16,6 +16,7 @@
 #include "lib/clock.h"
 #include "lib/options.h"
 #include "net/address.h"
+#include "net/address_prefix.h"
 #include "net/proxy_header.h"
 #include "net/socket_options.h"
 #include "net/transport.h"

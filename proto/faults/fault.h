@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "net/address.h"
+#include "net/address_prefix.h"
 
 /* What a fault acts on. */
 enum fault_scope {

@@ -12,7 +12,7 @@
 
 #include <netinet/in.h>
 
-#include "net/address.h"
+#include "net/address_prefix.h"
 #include "tests/lib/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

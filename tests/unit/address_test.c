@@ -12,7 +12,7 @@
 
 #include <netinet/in.h>
 
-#include "net/address.h"
+#include "net/address_prefix.h"
 
 static struct address
 parsed(const char *text)
