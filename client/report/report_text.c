@@ -1,31 +1,22 @@
 #include "client/report/report_text.h"
 
 #include <inttypes.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
-#include "lib/xmalloc.h"
 #include "client/report/report_connections.h"
 #include "client/report/report_outages.h"
 #include "client/report/report_servers.h"
 #include "client/report/report_summary.h"
 #include "client/report/report_tls.h"
 #include "client/report/text_layout.h"
+#include "client/report/text_tables.h"
 #include "client/result/verdict.h"
 
-#define LABEL "  %-12s " /* before each line of the report */
-#define HOST_NAME_WIDTH 22
-#define TARGET_NAME_WIDTH 26
-#define LATENCY_NAME_WIDTH 11
-#define LATENCY_LABEL "  %-11s" /* before a row of the table of latencies */
-#define BYTES_SHOWN 16          /* in a line */
+#define BYTES_SHOWN 16 /* in a line */
 #define MISMATCHES_SHOWN 8
 #define TARGETS_SHOWN 8
 #define ADDRESSES_SHOWN 16
-#define NOT_KNOWN "?"
 
 static const char *
 count(uint64_t number, char *buffer)
@@ -39,7 +30,7 @@ print_plan(const struct result *result, FILE *file)
 {
 	const struct result_plan *plan = &result->plan;
 	char number[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
-	fprintf(file, "\n" LABEL "%s connections to ", "plan",
+	fprintf(file, "\n" TEXT_LABEL "%s connections to ", "plan",
 	    count(result->connections.requested, number));
 	for (size_t i = 0; i < plan->target_count; i++)
 		fprintf(file, "%s%s", i > 0 ? ", " : "", plan->targets[i]);
@@ -60,9 +51,9 @@ print_plan(const struct result *result, FILE *file)
 	else
 		fprintf(file, ", %s messages on each", count(plan->messages, number));
 	if (plan->conversation[0] != '\0')
-		fprintf(file, "\n" LABEL "%s\n", "", plan->message);
+		fprintf(file, "\n" TEXT_LABEL "%s\n", "", plan->message);
 	else
-		fprintf(file, "\n" LABEL "%s; framing %s, expect %s\n", "",
+		fprintf(file, "\n" TEXT_LABEL "%s; framing %s, expect %s\n", "",
 		    plan->message, plan->framing, plan->expect);
 }
 
@@ -71,13 +62,13 @@ print_head(const struct result *result, FILE *file)
 {
 	const char *host = result->host.hostname;
 	char start[UNITS_TEXT_MAX], duration[UNITS_TEXT_MAX];
-	fprintf(file, LABEL "%s, %s%s%s, yodel %s\n", "run",
+	fprintf(file, TEXT_LABEL "%s, %s%s%s, yodel %s\n", "run",
 	    units_format_time(result->started_at_ns, 0, start),
 	    units_show_duration(result_whole(result->elapsed_s * 1e9), duration),
 	    host != NULL && host[0] != '\0' ? " on " : "", host != NULL ? host : "",
 	    result->version);
 	if (result->command[0] != '\0')
-		fprintf(file, LABEL "%s\n", "command", result->command);
+		fprintf(file, TEXT_LABEL "%s\n", "command", result->command);
 }
 
 static void
@@ -85,7 +76,7 @@ print_labels(const struct result *result, FILE *file)
 {
 	char text[LABELS_MAX * (LABELS_KEY_MAX + 2)];
 	if (result->labels.count > 0)
-		fprintf(file, LABEL "%s\n", "labels",
+		fprintf(file, TEXT_LABEL "%s\n", "labels",
 		    labels_format(&result->labels, text, sizeof(text)));
 }
 
@@ -124,8 +115,8 @@ print_connections(const struct result *result, FILE *file)
 {
 	const struct result_connections *c = &result->connections;
 	char number[UNITS_TEXT_MAX], rate[UNITS_TEXT_MAX];
-	fprintf(
-	    file, LABEL "%s established", "connections", count(c->established, number));
+	fprintf(file, TEXT_LABEL "%s established", "connections",
+	    count(c->established, number));
 	print_connect_rate(result, file);
 	fprintf(file, ", %s failed", count(result_failed(c->failed), number));
 	print_reasons(c->failed, file);
@@ -147,44 +138,15 @@ print_targets(const struct result *result, FILE *file)
 		uint64_t failed = result_failed(target->failed);
 		if (failed == 0 || shown++ >= TARGETS_SHOWN)
 			continue;
-		fprintf(file, LABEL "%s: %s failed", "", target->name,
+		fprintf(file, TEXT_LABEL "%s: %s failed", "", target->name,
 		    count(failed, number));
 		print_reasons(target->failed, file);
 		fprintf(file, "%s%s\n", target->last_error[0] != '\0' ? ": " : "",
 		    target->last_error);
 	}
 	if (shown > TARGETS_SHOWN)
-		fprintf(file, LABEL "... %zu more in the JSON result\n", "",
+		fprintf(file, TEXT_LABEL "... %zu more in the JSON result\n", "",
 		    shown - TARGETS_SHOWN);
-}
-
-static const char *
-format_known(uint64_t ns, uint64_t messages, char *buffer)
-{
-	return ns == UINT64_MAX || messages == 0 ? NOT_KNOWN
-						 : units_show_duration(ns, buffer);
-}
-
-/* A row for each of several targets. */
-static void
-print_target_table(const struct result *result, FILE *file)
-{
-	char connections[UNITS_TEXT_MAX], messages[UNITS_TEXT_MAX],
-	    lost[UNITS_TEXT_MAX], p50[UNITS_TEXT_MAX], p99[UNITS_TEXT_MAX];
-	if (result->target_count < 2)
-		return;
-	fprintf(file, "\n  %-26s %11s %12s %8s %8s %8s\n", "target", "connections",
-	    "messages", "lost", "p50", "p99");
-	for (size_t i = 0; i < result->target_count; i++) {
-		const struct result_target *t = &result->targets[i];
-		bool is_long = strlen(t->name) > TARGET_NAME_WIDTH;
-		if (is_long)
-			fprintf(file, "  %s\n", t->name);
-		fprintf(file, "  %-26s %11s %12s %8s %8s %8s\n", is_long ? "" : t->name,
-		    count(t->established, connections), count(t->verified, messages),
-		    count(t->lost, lost), format_known(t->p50_ns, t->verified, p50),
-		    format_known(t->p99_ns, t->verified, p99));
-	}
 }
 
 /* The addresses of names. */
@@ -197,10 +159,10 @@ print_addresses(const struct result *result, FILE *file)
 		if (report_connections_address(&result->addresses[i], line)[0] !=
 			'\0' &&
 		    shown++ < ADDRESSES_SHOWN)
-			fprintf(
-			    file, LABEL "%s\n", shown == 1 ? "addresses" : "", line);
+			fprintf(file, TEXT_LABEL "%s\n", shown == 1 ? "addresses" : "",
+			    line);
 	if (shown > ADDRESSES_SHOWN)
-		fprintf(file, LABEL "... %zu more in the JSON result\n", "",
+		fprintf(file, TEXT_LABEL "... %zu more in the JSON result\n", "",
 		    shown - ADDRESSES_SHOWN);
 }
 
@@ -209,13 +171,13 @@ print_closes(const struct result *result, FILE *file)
 {
 	char line[REPORT_LINE_MAX];
 	if (report_connections_close(result, line)[0] != '\0')
-		fprintf(file, LABEL "%s\n", "closed", line);
+		fprintf(file, TEXT_LABEL "%s\n", "closed", line);
 	if (report_connections_options(result, line)[0] != '\0')
-		fprintf(file, LABEL "%s\n", "options", line);
+		fprintf(file, TEXT_LABEL "%s\n", "options", line);
 	if (report_connections_sockets(result, line)[0] != '\0')
-		fprintf(file, LABEL "%s\n", "sockets", line);
+		fprintf(file, TEXT_LABEL "%s\n", "sockets", line);
 	if (report_connections_wait(result, line)[0] != '\0')
-		fprintf(file, LABEL "%s\n", "", line);
+		fprintf(file, TEXT_LABEL "%s\n", "", line);
 }
 
 /* The servers behind a balancer. */
@@ -224,15 +186,15 @@ print_servers(const struct result *result, FILE *file)
 {
 	char line[REPORT_LINE_MAX];
 	if (report_servers_translation(result, line)[0] != '\0')
-		fprintf(file, LABEL "%s\n", "client", line);
+		fprintf(file, TEXT_LABEL "%s\n", "client", line);
 	for (size_t i = 0; i < result->server_count && i < REPORT_SERVERS_SHOWN; i++)
-		fprintf(file, LABEL "%s\n", i == 0 ? "servers" : "",
+		fprintf(file, TEXT_LABEL "%s\n", i == 0 ? "servers" : "",
 		    report_servers_server(result, i, line));
 	if (result->server_count > REPORT_SERVERS_SHOWN)
-		fprintf(file, LABEL "... %zu more in the JSON result\n", "",
+		fprintf(file, TEXT_LABEL "... %zu more in the JSON result\n", "",
 		    result->server_count - REPORT_SERVERS_SHOWN);
 	if (report_servers_spread(result, line)[0] != '\0')
-		fprintf(file, LABEL "%s\n", "spread", line);
+		fprintf(file, TEXT_LABEL "%s\n", "spread", line);
 }
 
 static void
@@ -240,10 +202,10 @@ print_tls(const struct result *result, FILE *file)
 {
 	char line[REPORT_LINE_MAX];
 	if (report_tls_verification(result, line)[0] != '\0')
-		fprintf(file, LABEL "%s\n", "TLS", line);
+		fprintf(file, TEXT_LABEL "%s\n", "TLS", line);
 	for (size_t i = 0; report_tls_line(result, i, line); i++)
 		if (line[0] != '\0')
-			fprintf(file, LABEL "%s\n", "", line);
+			fprintf(file, TEXT_LABEL "%s\n", "", line);
 }
 
 /* For connections that are reopened: the side that closes first keeps its port in
@@ -261,7 +223,7 @@ print_ports(const struct result *result, FILE *file)
 	if (!result_uses_ports(result))
 		return;
 	fprintf(file,
-	    LABEL
+	    TEXT_LABEL
 	    "at most %s of %s in use; in TIME_WAIT on this machine: %s before the run, at most %s during it\n",
 	    "ports", count(ports->held_max, held), count(ports->available, all),
 	    count(ports->time_wait_before, before), count(ports->time_wait_max, most));
@@ -273,8 +235,8 @@ print_messages(const char *label, const struct result_messages *messages, FILE *
 	char sent[UNITS_TEXT_MAX], verified[UNITS_TEXT_MAX], wrong[UNITS_TEXT_MAX],
 	    lost[UNITS_TEXT_MAX], in_flight[UNITS_TEXT_MAX];
 	fprintf(file,
-	    LABEL "%s sent %s %s verified + %s wrong + %s lost + %s in flight\n", label,
-	    count(messages->sent, sent),
+	    TEXT_LABEL "%s sent %s %s verified + %s wrong + %s lost + %s in flight\n",
+	    label, count(messages->sent, sent),
 	    result_adds_up(messages) ? "=" : "!=", count(messages->verified, verified),
 	    count(messages->wrong, wrong), count(result_lost(messages), lost),
 	    count(messages->in_flight, in_flight));
@@ -287,7 +249,7 @@ print_lost(const struct result *result, FILE *file)
 	const char *before = "";
 	if (result_lost(&result->messages) == 0)
 		return;
-	fprintf(file, LABEL, "lost");
+	fprintf(file, TEXT_LABEL, "lost");
 	for (int i = 0; i < MESSAGE_LOSS_COUNT; i++) {
 		if (result->messages.lost[i] == 0)
 			continue;
@@ -306,7 +268,8 @@ print_rates(const struct result *result, FILE *file)
 {
 	char rate[UNITS_TEXT_MAX], due[UNITS_TEXT_MAX], late[UNITS_TEXT_MAX],
 	    out[UNITS_TEXT_MAX], in[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
-	fprintf(file, LABEL "%s messages/s verified; %s sent, %s received in %s%s\n",
+	fprintf(file,
+	    TEXT_LABEL "%s messages/s verified; %s sent, %s received in %s%s\n",
 	    "throughput", count(result_whole(result->messages_per_s), rate),
 	    units_show_size(result->bytes_sent, out),
 	    units_show_size(result->bytes_received, in),
@@ -314,101 +277,15 @@ print_rates(const struct result *result, FILE *file)
 	    result->interrupted ? " (interrupted)" : "");
 	if (result->messages_due > 0)
 		fprintf(file,
-		    LABEL "%s messages due, %s sent, %s of them more than 1 ms late\n",
+		    TEXT_LABEL
+		    "%s messages due, %s sent, %s of them more than 1 ms late\n",
 		    "schedule", count(result->messages_due, due),
 		    count(result->messages.sent, out),
 		    count(result->messages_late, late));
 	if (result->bytes_unexpected > 0)
 		fprintf(file,
-		    LABEL "%s extra bytes arrived that belong to no message\n", "extra",
-		    count(result->bytes_unexpected, out));
-}
-
-static bool
-print_latency(const struct result *result, enum latency_kind which, FILE *file)
-{
-	const struct histogram *h = result->latency[which];
-	char text[UNITS_TEXT_MAX], number[UNITS_TEXT_MAX];
-	char name[RESULT_LATENCY_NAME_MAX];
-	bool all_known = true;
-	if (histogram_count(h) == 0)
-		return true;
-	const char *shown = result_latency_name(result, (int)which, name);
-	/* A long name of a step has a line of its own. */
-	bool is_long = strlen(shown) > LATENCY_NAME_WIDTH;
-	if (is_long)
-		fprintf(file, "  %s\n", shown);
-	fprintf(file, LATENCY_LABEL "%8s", is_long ? "" : shown,
-	    units_show_duration(histogram_min(h), text));
-	for (size_t i = 0; i < RESULT_PERCENTILES; i++) {
-		struct percentile_interval c =
-		    result_percentile(result, which, result_percentiles[i]);
-		all_known = all_known && c.known;
-		fprintf(file, "%8s",
-		    c.known ? units_show_duration(c.value, text) : NOT_KNOWN);
-	}
-	fprintf(file, "%8s%11s\n", units_show_duration(histogram_max(h), text),
-	    count(histogram_count(h), number));
-	return all_known;
-}
-
-/* The confidence intervals of the response latency, which people read first. */
-static void
-print_intervals(const struct result *result, FILE *file)
-{
-	char low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
-	bool first = true;
-	for (size_t i = 0; i < RESULT_PERCENTILES; i++) {
-		struct percentile_interval c =
-		    result_percentile(result, LATENCY_RESPONSE, result_percentiles[i]);
-		if (!c.has_interval || result_percentiles[i] < 99)
-			continue;
-		if (first)
-			fprintf(file, LABEL "95 %% confidence: ", "");
-		else
-			fputs(", ", file);
-		fprintf(file, "p%g is between %s and %s", result_percentiles[i],
-		    units_show_duration(c.low, low), units_show_duration(c.high, high));
-		first = false;
-	}
-	if (!first)
-		fputc('\n', file);
-}
-
-/* Consecutive responses are alike: many may tell no more than a few. */
-static void
-print_too_few(const struct result *result, FILE *file)
-{
-	uint64_t values = histogram_count(result->latency[LATENCY_RESPONSE]);
-	double effective = result_effective_count(result, LATENCY_RESPONSE);
-	char all[UNITS_TEXT_MAX], worth[UNITS_TEXT_MAX];
-	fprintf(file, LABEL "%s: too few samples", "", NOT_KNOWN);
-	if (effective > 0 && effective < (double)values / 2)
-		fprintf(file,
-		    "; consecutive responses were so alike that %s responses tell no more than %s independent ones",
-		    count(values, all), count(result_whole(effective), worth));
-	fputc('\n', file);
-}
-
-static void
-print_latencies(const struct result *result, FILE *file)
-{
-	bool all_known = true, any = false;
-	for (int i = 0; i < result_latency_count(result); i++)
-		any = any || histogram_count(result->latency[i]) > 0;
-	if (!any)
-		return;
-	fprintf(file, "\n" LATENCY_LABEL "%8s%8s%8s%8s%8s%8s%8s%11s\n", "latency",
-	    "min", "p50", "p90", "p99", "p99.9", "p99.99", "max", "count");
-	for (int i = 0; i < result_latency_count(result); i++)
-		all_known =
-		    print_latency(result, (enum latency_kind)i, file) && all_known;
-	print_intervals(result, file);
-	if (result_lost(&result->messages) > 0)
-		fprintf(file,
-		    LABEL "lost messages are counted in the row \"age\" only\n", "");
-	if (!all_known)
-		print_too_few(result, file);
+		    TEXT_LABEL "%s extra bytes arrived that belong to no message\n",
+		    "extra", count(result->bytes_unexpected, out));
 }
 
 static void
@@ -498,48 +375,11 @@ print_thresholds(const struct result *result, FILE *file)
 		fputc('\n', file);
 	for (size_t i = 0; i < result->threshold_count; i++) {
 		const struct threshold_outcome *t = &result->thresholds[i];
-		fprintf(file, LABEL "%s: %s" TEXT_END " (%s)\n",
+		fprintf(file, TEXT_LABEL "%s: %s" TEXT_END " (%s)\n",
 		    i == 0 ? "thresholds" : "", t->threshold.text,
 		    t->passed ? TEXT_GOOD "passed" : TEXT_BAD "FAILED",
 		    threshold_describe(t, value));
 	}
-}
-
-static const char *
-format_percentile(
-    const struct result_rank *rank, double percentile, uint64_t value_ns, char *buffer)
-{
-	return percentile_interval_is_known(percentile, rank->messages.verified)
-	    ? units_show_duration(value_ns, buffer)
-	    : NOT_KNOWN;
-}
-
-static void
-print_ranks(const struct result *result, FILE *file)
-{
-	char sent[UNITS_TEXT_MAX], p50[UNITS_TEXT_MAX], p99[UNITS_TEXT_MAX],
-	    p999[UNITS_TEXT_MAX], max[UNITS_TEXT_MAX];
-	bool all_known = true;
-	if (result->rank_count == 0)
-		return;
-	fprintf(file, "\n  %-6s%-22s %13s %8s %8s %8s %8s\n", "rank", "host",
-	    "verified", "p50", "p99", "p99.9", "max");
-	for (size_t i = 0; i < result->rank_count; i++) {
-		const struct result_rank *rank = &result->ranks[i];
-		all_known = all_known &&
-		    percentile_interval_is_known(99.9, rank->messages.verified);
-		fprintf(file, "  %-5" PRIu64 " %-22s", rank->rank, rank->hostname);
-		if (strlen(rank->hostname) > HOST_NAME_WIDTH)
-			fprintf(file, "\n  %28s", "");
-		fprintf(file, " %13s %8s %8s %8s %8s\n",
-		    count(rank->messages.verified, sent),
-		    format_percentile(rank, 50, rank->p50_ns, p50),
-		    format_percentile(rank, 99, rank->p99_ns, p99),
-		    format_percentile(rank, 99.9, rank->p999_ns, p999),
-		    units_show_duration(rank->max_ns, max));
-	}
-	if (!all_known)
-		fprintf(file, LABEL "%s: too few samples\n", "", NOT_KNOWN);
 }
 
 static void
@@ -547,9 +387,9 @@ print_faults(const struct result *result, FILE *file)
 {
 	char line[REPORT_SUMMARY_MAX];
 	if (report_summary_faults(result, line)[0] != '\0')
-		fprintf(file, LABEL "%s\n", "faults", line);
+		fprintf(file, TEXT_LABEL "%s\n", "faults", line);
 	for (size_t i = 0; report_summary_finding(result, i, line); i++)
-		fprintf(file, LABEL "- %s\n", "", line);
+		fprintf(file, TEXT_LABEL "- %s\n", "", line);
 }
 
 static void
@@ -557,11 +397,11 @@ print_ledger(const struct result *result, FILE *file)
 {
 	char line[REPORT_SUMMARY_MAX];
 	if (report_summary_ledger(result, line)[0] != '\0')
-		fprintf(file, LABEL "%s\n", "ledger", line);
+		fprintf(file, TEXT_LABEL "%s\n", "ledger", line);
 	if (!report_summary_has_damage(result))
 		print_faults(result, file);
 	for (size_t i = 0; report_summary_server(result, i, line); i++)
-		fprintf(file, LABEL "- %s\n", "", line);
+		fprintf(file, TEXT_LABEL "- %s\n", "", line);
 }
 
 static void
@@ -569,10 +409,10 @@ print_trust(const struct result *result, FILE *file)
 {
 	const struct result_trust *trust = &result->trust;
 	static const char *const marks[] = { TEXT_GOOD, TEXT_WARN, TEXT_BAD };
-	fprintf(file, "\n" LABEL "%s%s" TEXT_END "\n", "trust", marks[trust->verdict],
-	    result_verdict_names[trust->verdict]);
+	fprintf(file, "\n" TEXT_LABEL "%s%s" TEXT_END "\n", "trust",
+	    marks[trust->verdict], result_verdict_names[trust->verdict]);
 	for (size_t i = 0; i < trust->reason_count; i++)
-		fprintf(file, LABEL "- %s\n", "", trust->reasons[i]);
+		fprintf(file, TEXT_LABEL "- %s\n", "", trust->reasons[i]);
 }
 
 static void
@@ -608,9 +448,9 @@ print_all(const struct result *result, FILE *file)
 	print_outages(result, file);
 	print_lost_connections(result, file);
 	print_mismatches(result, file);
-	print_latencies(result, file);
-	print_target_table(result, file);
-	print_ranks(result, file);
+	text_tables_latencies(result, file);
+	text_tables_targets(result, file);
+	text_tables_ranks(result, file);
 	print_thresholds(result, file);
 	print_trust(result, file);
 	print_outcome(result, file);

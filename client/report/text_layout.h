@@ -17,6 +17,8 @@
 #define TEXT_WARN "\003"
 #define TEXT_END "\004"
 
+#define TEXT_LABEL "  %-12s " /* before each line of a report */
+
 struct text_layout {
 	size_t width; /* columns */
 	bool has_colour;
