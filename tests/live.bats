@@ -161,7 +161,7 @@ time_of()
 	wait_until same_state
 	local path
 	for path in report metrics result; do
-		cmp "first.$path" "second.$path"
+		cmp <(grep -v '^Date: ' "first.$path") <(grep -v '^Date: ' "second.$path")
 	done
 	python3 - "$(time_of first.report)" <<-'END'
 		import datetime, json, re, sys
