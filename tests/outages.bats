@@ -68,7 +68,7 @@ start_run() # PORT ARG...
 		(tcp-syn|tcp-fin|tcp-rst) != 0 or ip[2:2] - ((ip[0] & 15) << 2) - ((tcp[12] & 240) >> 2) != 0)"
 	wait_until grep -q 'listening on' capture.log
 	spawn run $NETWORK chrt --other 0 "$BUILD/yodel" -q -c "$CONNECTIONS" --source-ip 10.98.0.0/15 \
-		--interval $((100 * SCALE))ms --hold=$((250 * SCALE))ms --timeout $((10 * SCALE))s \
+		--connect-rate 5000 --interval $((100 * SCALE))ms --hold=$((250 * SCALE))ms --timeout $((10 * SCALE))s \
 		--json run.json "$@" "127.0.0.1:$port"
 	RUN_PID=$SPAWNED
 	wait_until -t $WAIT_S established
