@@ -55,20 +55,21 @@ in_network()
 	$NETWORK "$@"
 }
 
-# Starts the capture and the client, which goes before the servers once it is connected: before,
-# they would accept too late. RUN_PID is the client's.
+# Starts the capture and the client, which goes before the servers: of many connections once they
+# are connected, because the servers would accept too late. RUN_PID is the client's.
 start_run() # PORT ARG...
 {
 	local port=$1
 	shift
 	# Packets with data, and those that open or end a connection: more than half are neither.
-	# Before other load on the machine, so that none is missing, but behind the client.
-	spawn capture $NETWORK chrt --rr 1 tcpdump -i lo -n -B $((65536 * (SCALE > 4 ? 4 : SCALE))) -s 74 \
+	local client="chrt --rr 2" capture='' pace=''
+	[ "$SCALE" = 1 ] || client="chrt --other 0" capture="chrt --rr 1" pace="--connect-rate 5000"
+	spawn capture $NETWORK $capture tcpdump -i lo -n -B $((65536 * (SCALE > 4 ? 4 : SCALE))) -s 74 \
 		--time-stamp-precision=nano -w run.pcap "tcp port $port and (tcp[tcpflags] & \
 		(tcp-syn|tcp-fin|tcp-rst) != 0 or ip[2:2] - ((ip[0] & 15) << 2) - ((tcp[12] & 240) >> 2) != 0)"
 	wait_until grep -q 'listening on' capture.log
-	spawn run $NETWORK chrt --other 0 "$BUILD/yodel" -q -c "$CONNECTIONS" --source-ip 10.98.0.0/15 \
-		--connect-rate 5000 --interval $((100 * SCALE))ms --hold=$((250 * SCALE))ms --timeout $((10 * SCALE))s \
+	spawn run $NETWORK $client "$BUILD/yodel" -q -c "$CONNECTIONS" --source-ip 10.98.0.0/15 \
+		$pace --interval $((100 * SCALE))ms --hold=$((250 * SCALE))ms --timeout $((10 * SCALE))s \
 		--json run.json "$@" "127.0.0.1:$port"
 	RUN_PID=$SPAWNED
 	wait_until -t $WAIT_S established
