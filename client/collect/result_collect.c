@@ -8,7 +8,6 @@
 
 #include "lib/clock.h"
 #include "lib/resources.h"
-#include "lib/version.h"
 #include "lib/xmalloc.h"
 #include "client/collect/collect_failures.h"
 #include "client/collect/collect_plan.h"

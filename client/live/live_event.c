@@ -5,7 +5,6 @@
 
 #include "lib/json/json_record.h"
 #include "lib/units.h"
-#include "lib/version.h"
 #include "lib/xmalloc.h"
 #include "client/result/result_fields.h"
 #include "client/result/verdict.h"

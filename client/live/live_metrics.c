@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "lib/prometheus.h"
-#include "lib/version.h"
 #include "lib/xmalloc.h"
 #include "client/live/metric_series.h"
 #include "client/result/result_fields.h"
