@@ -120,8 +120,10 @@ static void
 say_parts(struct saying *saying, const struct conversation_part *part)
 {
 	uint16_t end = part->run_end;
-	for (; part != NULL; part = next_text(saying, end))
+	do {
 		say_part(saying, part);
+		part = next_text(saying, end);
+	} while (part != NULL);
 }
 
 /* Constant text that ends a run needs no copy. */
