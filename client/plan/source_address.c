@@ -92,7 +92,7 @@ prefix_hosts(const struct address_prefix *prefix)
 {
 	uint32_t width = prefix->family == AF_INET ? 32 : 128;
 	uint32_t bits = width - prefix->bits;
-	if (bits > 16)
+	if (bits > SOURCE_ADDRESS_BITS)
 		return SOURCE_ADDRESS_COUNT_MAX;
 	uint32_t all = UINT32_C(1) << bits;
 	/* Without the network and broadcast addresses of an IPv4 network. */

@@ -13,7 +13,9 @@
 #include "net/address.h"
 #include "client/plan/plan.h"
 
-#define SOURCE_ADDRESS_COUNT_MAX 65536 /* addresses used of one prefix */
+#define SOURCE_ADDRESS_BITS 22
+/* Addresses used of one prefix: one for each of the most connections. */
+#define SOURCE_ADDRESS_COUNT_MAX (UINT32_C(1) << SOURCE_ADDRESS_BITS)
 
 /* Number of local ports for one source address and destination
  * (net.ipv4.ip_local_port_range), without those that are reserved. */
