@@ -29,7 +29,7 @@
 #define RESULT_SCHEMA "yodel.result/1"
 #define RESULT_MISMATCHES_MAX 64
 #define RESULT_LOST_MAX 64
-#define RESULT_OUTAGES_MAX 100000 /* of a rank */
+#define RESULT_OUTAGES_MAX 200000 /* of a rank */
 #define RESULT_OUTSIDE_MAX 64     /* addresses */
 #define RESULT_SERVERS_MAX 256    /* of merged results */
 #define RESULT_ERROR_MAX 256

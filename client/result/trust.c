@@ -346,7 +346,8 @@ check_kernel(struct result *result)
 {
 	const struct result_host *host = &result->host;
 	char text[UNITS_TEXT_MAX];
-	if (host->retransmits > 1 &&
+	/* Outages are what --hold is there to observe. */
+	if (result->plan.hold_ns == 0 && host->retransmits > 1 &&
 	    (double)host->retransmits >
 		RETRANSMITS_SUSPECT * (double)result->messages.sent)
 		result_trust_add(&result->trust, RESULT_SUSPECT,

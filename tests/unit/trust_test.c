@@ -337,6 +337,9 @@ reports_lost_packets_and_queue_overflows(void **state)
 	expect(result, RESULT_VALID, NULL);
 	result->host.retransmits = 11;
 	expect(result, RESULT_SUSPECT, "11 TCP retransmits");
+	result->plan.hold_ns = 1;
+	expect(result, RESULT_VALID, NULL);
+	result->plan.hold_ns = 0;
 	result->host.retransmits = 0;
 	/* Overflows of other listeners do not matter unless this run shows effects. */
 	result->host.listen_overflows = 1;
