@@ -1,125 +1,16 @@
 #include "client/trend/trend.h"
 
-#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/stats/change_points.h"
-#include "lib/stats/student.h"
 #include "lib/xmalloc.h"
+#include "client/trend/trend_judge.h"
 
 #define GROUP_NAME_MAX 1024
 /* Of all figures of a group together, in the latest run. */
 #define FALSE_ALARM (1.0 / CHANGE_POINTS_FALSE_ALARMS)
-/* Equal runs do not differ by less: of a logarithm, a part; of the square root of a
- * count of independent events, its standard deviation. */
-#define NOISE_PART 0.001
-#define NOISE_EVENTS 0.5
-
-const char *const trend_outcome_names[] = { "too few runs", "within noise", "better",
-	"WORSE", "not known" };
-
-static double
-noise_of(const struct trend_figure *figure)
-{
-	return figure->unit == COMPARISON_EVENTS ? NOISE_EVENTS : NOISE_PART;
-}
-
-/* A value on the scale on which equal runs vary by the same amount. */
-static double
-scaled(const struct trend_figure *figure, double value)
-{
-	return figure->unit == COMPARISON_EVENTS ? sqrt(fmax(value, 0))
-						 : log(fmax(value, 1e-9));
-}
-
-static double *
-scaled_points(const struct trend_figure *figure)
-{
-	double *values = xcalloc(figure->point_count + 1, sizeof(*values));
-	for (size_t i = 0; i < figure->point_count; i++)
-		values[i] = scaled(figure, figure->points[i].value);
-	return values;
-}
-
-static int
-by_value(const void *a, const void *b)
-{
-	const double *x = a, *y = b;
-	return (*x > *y) - (*x < *y);
-}
-
-double
-trend_level(const struct trend_figure *figure, size_t first, size_t end)
-{
-	size_t count = end - first;
-	double *values = xcalloc(count, sizeof(*values));
-	for (size_t i = 0; i < count; i++)
-		values[i] = figure->points[first + i].value;
-	qsort(values, count, sizeof(*values), by_value);
-	double median = (values[(count - 1) / 2] + values[count / 2]) / 2;
-	free(values);
-	return median;
-}
-
-size_t
-trend_level_start(const struct trend_figure *figure)
-{
-	size_t i = figure->change_count;
-	while (i > 0 && figure->changes[i - 1] + 1 >= figure->point_count)
-		i--;
-	return i > 0 ? figure->changes[i - 1] : 0;
-}
-
-size_t
-trend_level_end(const struct trend_figure *figure)
-{
-	return figure->point_count - (figure->latest != TREND_MISSING);
-}
-
-/* Wrong bytes are not random: the first is worse. */
-static bool
-is_fault(const struct trend_figure *figure)
-{
-	return strcmp(figure->name, "wrong") == 0 ||
-	    strcmp(figure->name, "extra bytes") == 0;
-}
-
-/* The last value against those of its level: Student's t of a further value. */
-static enum trend_outcome
-judge_latest(const struct trend_figure *figure, const double *values, double alarm)
-{
-	size_t first = trend_level_start(figure), last = figure->point_count - 1;
-	double n = (double)(last - first), mean = 0, squares = 0;
-	for (size_t i = first; i < last; i++)
-		mean += values[i] / n;
-	for (size_t i = first; i < last; i++)
-		squares += (values[i] - mean) * (values[i] - mean);
-	if (last > first && is_fault(figure) && mean == 0 && values[last] > 0)
-		return TREND_WORSE;
-	if (n < TREND_LEVEL_MIN)
-		return TREND_UNKNOWN;
-	double deviation = fmax(sqrt(squares / (n - 1)), noise_of(figure));
-	double t = (values[last] - mean) / (deviation * sqrt(1 + 1 / n));
-	if (student_upper(fabs(t), n - 1) > alarm)
-		return TREND_NOISE;
-	bool more_is_better = figure->unit == COMPARISON_COUNT;
-	return (t > 0) == more_is_better ? TREND_BETTER : TREND_WORSE;
-}
-
-static void
-judge(struct trend_figure *figure, size_t runs, double alarm)
-{
-	double *values = scaled_points(figure);
-	figure->changes = xcalloc(figure->point_count / CHANGE_POINTS_SEGMENT_MIN + 1,
-	    sizeof(*figure->changes));
-	figure->change_count = change_points_find(
-	    values, figure->point_count, noise_of(figure), figure->changes);
-	figure->latest = figure->points[figure->point_count - 1].run + 1 < runs
-	    ? TREND_MISSING
-	    : judge_latest(figure, values, alarm);
-	free(values);
-}
 
 static struct trend_figure *
 find_figure(struct trend_group *group, const struct comparison_row *row)
@@ -172,7 +63,7 @@ collect_figures(struct trend_group *group)
 		}
 	drop_unknown(group);
 	for (size_t i = 0; i < group->figure_count; i++)
-		judge(&group->figures[i], group->run_count,
+		trend_judge(&group->figures[i], group->run_count,
 		    FALSE_ALARM / (double)group->figure_count);
 }
 

@@ -21,7 +21,8 @@
 #include "client/result/comparison.h"
 
 #define TREND_RUNS_MAX 1000 /* of a group: the latest */
-/* Runs of one level before the latest, from which its noise is known. */
+/* Runs of one level before the latest, from which its noise is known. So many runs of a
+ * worse level are called worse before it becomes the reference. */
 #define TREND_LEVEL_MIN 5
 
 struct trend_run {
@@ -71,7 +72,10 @@ struct trend_figure {
 	size_t point_count;
 	size_t *changes; /* points that begin a new level, ascending */
 	size_t change_count;
-	enum trend_outcome latest; /* the latest run against the level before it */
+	enum trend_outcome latest; /* the latest run against the reference */
+	/* The points of the level that the latest run is compared with, which are those
+	 * from reference_first up to reference_end (behind them). */
+	size_t reference_first, reference_end;
 };
 
 struct trend_group {
@@ -91,9 +95,6 @@ void trend_groups_destroy(struct trend_group *groups, size_t count);
 
 /* The median of the points from `first` up to `end`, which is behind it. */
 double trend_level(const struct trend_figure *figure, size_t first, size_t end);
-/* The level before the latest run: [trend_level_start, trend_level_end). */
-size_t trend_level_start(const struct trend_figure *figure);
-size_t trend_level_end(const struct trend_figure *figure);
 
 /* True if the latest run of a group is worse in a figure. */
 bool trend_is_worse(const struct trend_group *group);

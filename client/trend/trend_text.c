@@ -33,7 +33,7 @@ show_percent(double before, double after, char *text)
 const char *
 trend_text_level(const struct trend_figure *figure, char *text)
 {
-	size_t first = trend_level_start(figure), end = trend_level_end(figure);
+	size_t first = figure->reference_first, end = figure->reference_end;
 	return first < end
 	    ? trend_text_value(figure, trend_level(figure, first, end), text)
 	    : strcpy(text, "-");
@@ -51,11 +51,11 @@ trend_text_latest(const struct trend_figure *figure, char *text)
 const char *
 trend_text_difference(const struct trend_figure *figure, char *text)
 {
-	size_t first = trend_level_start(figure), end = trend_level_end(figure);
+	size_t first = figure->reference_first, end = figure->reference_end;
 	if (first >= end || figure->latest == TREND_MISSING)
 		return strcpy(text, "-");
-	return show_percent(
-	    trend_level(figure, first, end), figure->points[end].value, text);
+	return show_percent(trend_level(figure, first, end),
+	    figure->points[figure->point_count - 1].value, text);
 }
 
 /* In UTC, to the minute. */

@@ -14,8 +14,8 @@ void trend_text(const struct trend_group *group, FILE *file);
 /* A value of a figure, into text[UNITS_TEXT_MAX], returned. */
 const char *trend_text_value(
     const struct trend_figure *figure, double value, char *text);
-/* The level before the latest run, and the value of the latest run; "-" if it is not
- * known. */
+/* The level that the latest run is compared with, and the value of the latest run; "-"
+ * if it is not known. */
 const char *trend_text_level(const struct trend_figure *figure, char *text);
 const char *trend_text_latest(const struct trend_figure *figure, char *text);
 /* The second against the first in percent ("-" if that is 0, or one is not known). */

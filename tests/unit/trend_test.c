@@ -16,6 +16,7 @@
 
 #define RUNS 30
 #define FIGURES 12
+#define SERIES 10000
 
 static uint64_t state;
 
@@ -62,21 +63,40 @@ make_runs(size_t count, double correlation)
 	return runs;
 }
 
-static int
-count_worse(int groups, double correlation)
+/* Knuth */
+static double
+poisson(double mean)
 {
-	int worse = 0;
-	state = 88172645463325252;
-	for (int i = 0; i < groups; i++) {
-		struct trend_runs runs = make_runs(RUNS, correlation);
-		size_t count;
-		struct trend_group *group = trend_groups_create(&runs, NULL, 0, &count);
-		assert_int_equal(count, 1);
-		assert_int_equal(group->figure_count, FIGURES);
-		worse += trend_is_worse(group);
-		trend_groups_destroy(group, count);
-		trend_runs_finish(&runs);
-	}
+	double product = uniform(), count = 0;
+	for (; product > exp(-mean); count++)
+		product *= uniform();
+	return count;
+}
+
+/* Runs whose figures count events of that mean. */
+static struct trend_runs
+make_events(size_t count, double mean)
+{
+	struct trend_runs runs = make_runs(count, 0);
+	for (size_t i = 0; i < count; i++)
+		for (size_t f = 0; f < FIGURES; f++) {
+			runs.items[i].rows[f].unit = COMPARISON_EVENTS;
+			runs.items[i].rows[f].base.value = poisson(mean);
+		}
+	return runs;
+}
+
+/* Judges the runs and frees them. */
+static bool
+are_worse(struct trend_runs *runs)
+{
+	size_t count;
+	struct trend_group *group = trend_groups_create(runs, NULL, 0, &count);
+	assert_int_equal(count, 1);
+	assert_int_equal(group->figure_count, FIGURES);
+	bool worse = trend_is_worse(group);
+	trend_groups_destroy(group, count);
+	trend_runs_finish(runs);
 	return worse;
 }
 
@@ -84,8 +104,84 @@ static void
 at_most_one_unchanged_latest_run_in_200_is_worse(void **test_state)
 {
 	(void)test_state;
-	assert_true(count_worse(2000, 0) <= 10);
-	assert_true(count_worse(2000, 0.3) <= 10);
+	int independent = 0, correlated = 0, rare = 0, frequent = 0;
+	state = 88172645463325252;
+	for (int i = 0; i < SERIES; i++) {
+		struct trend_runs runs = make_runs(RUNS, 0.3);
+		correlated += are_worse(&runs);
+		if (i % 5 != 0)
+			continue;
+		runs = make_runs(RUNS, 0);
+		independent += are_worse(&runs);
+		runs = make_events(RUNS, 0.1);
+		rare += are_worse(&runs);
+		runs = make_events(RUNS, 3);
+		frequent += are_worse(&runs);
+	}
+	assert_true(correlated <= SERIES / 200);
+	assert_true(independent <= SERIES / 5 / 200);
+	assert_true(rare <= SERIES / 5 / 200);
+	assert_true(frequent <= SERIES / 5 / 200);
+}
+
+/* Until there are TREND_LEVEL_MIN runs of the worse level before the latest. */
+static void
+each_of_the_first_runs_of_a_worse_level_is_worse(void **test_state)
+{
+	(void)test_state;
+	state = 9;
+	for (size_t length = 12; length <= 24; length += 6)
+		for (size_t bad = 1; bad <= 7; bad++) {
+			struct trend_runs runs = make_runs(length, 0);
+			for (size_t i = length - bad; i < length; i++)
+				runs.items[i].rows[0].base.value *= 2;
+			assert_int_equal(are_worse(&runs), bad <= TREND_LEVEL_MIN);
+		}
+}
+
+static void
+a_run_after_the_worse_ones_is_not(void **test_state)
+{
+	(void)test_state;
+	state = 10;
+	for (size_t bad = 1; bad <= 4; bad++) {
+		struct trend_runs runs = make_runs(RUNS, 0);
+		for (size_t i = RUNS - 1 - bad; i < RUNS - 1; i++)
+			runs.items[i].rows[0].base.value *= 2;
+		assert_false(are_worse(&runs));
+	}
+}
+
+/* Of ten runs with these events, and a latest one. */
+static void
+events_are_judged_by_their_number(void **test_state)
+{
+	(void)test_state;
+	static const struct {
+		double earlier[2], latest; /* alternating */
+		enum trend_outcome outcome;
+	} rows[] = {
+		{ { 0, 0 }, 0, TREND_NOISE },
+		{ { 0, 0 }, 1, TREND_NOISE }, /* p 1/11 */
+		{ { 0, 0 }, 5, TREND_WORSE }, /* p 1/11^5 */
+		{ { 3, 5 }, 8, TREND_NOISE },
+		{ { 3, 5 }, 19, TREND_WORSE },
+		{ { 40, 60 }, 5, TREND_BETTER },
+		/* They come in clusters. */
+		{ { 0, 8 }, 19, TREND_NOISE },
+		{ { 0, 8 }, 200, TREND_WORSE },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct trend_runs runs = make_events(11, 0);
+		size_t count;
+		for (size_t run = 0; run < 11; run++)
+			runs.items[run].rows[0].base.value =
+			    run < 10 ? rows[i].earlier[run % 2] : rows[i].latest;
+		struct trend_group *group = trend_groups_create(&runs, NULL, 0, &count);
+		assert_int_equal(group->figures[0].latest, rows[i].outcome);
+		trend_groups_destroy(group, count);
+		trend_runs_finish(&runs);
+	}
 }
 
 static void
@@ -120,21 +216,19 @@ few_runs_do_not_tell(void **test_state)
 }
 
 static void
-the_first_wrong_answer_is_worse_at_once(void **test_state)
+the_first_wrong_answers_are_worse_at_once(void **test_state)
 {
 	(void)test_state;
-	struct trend_runs runs = make_runs(2, 0);
-	size_t count;
-	for (size_t i = 0; i < 2; i++) {
-		struct comparison_row *row = &runs.items[i].rows[0];
-		strcpy(row->name, "wrong");
-		row->unit = COMPARISON_EVENTS;
-		row->base.value = (double)i;
+	for (size_t length = 2; length <= 4; length++) {
+		struct trend_runs runs = make_runs(length, 0);
+		for (size_t i = 0; i < length; i++) {
+			struct comparison_row *row = &runs.items[i].rows[0];
+			strcpy(row->name, "wrong");
+			row->unit = COMPARISON_EVENTS;
+			row->base.value = i > 0;
+		}
+		assert_true(are_worse(&runs));
 	}
-	struct trend_group *group = trend_groups_create(&runs, NULL, 0, &count);
-	assert_true(trend_is_worse(group));
-	trend_groups_destroy(group, count);
-	trend_runs_finish(&runs);
 }
 
 /* After a change, the level before the latest run is the new one. */
@@ -150,7 +244,7 @@ the_latest_run_is_compared_with_its_own_level(void **test_state)
 	struct trend_figure *figure = &group->figures[0];
 	assert_int_equal(figure->change_count, 1);
 	assert_int_equal(figure->changes[0], 15);
-	assert_int_equal(trend_level_start(figure), 15);
+	assert_int_equal(figure->reference_first, 15);
 	assert_int_equal(figure->latest, TREND_NOISE);
 	double level = trend_level(figure, 15, RUNS - 1);
 	assert_true(level > 1.9e6 && level < 2.1e6);
@@ -172,7 +266,7 @@ a_figure_that_the_latest_run_lacks_is_not_judged(void **test_state)
 	const struct trend_figure *figure = &group->figures[0];
 	assert_int_equal(figure->point_count, RUNS - 1);
 	assert_int_equal(figure->latest, TREND_MISSING);
-	assert_int_equal(trend_level_end(figure), RUNS - 1);
+	assert_int_equal(figure->reference_end, RUNS - 1);
 	assert_string_equal(trend_text_latest(figure, text), "-");
 	assert_string_equal(trend_text_difference(figure, text), "-");
 	assert_string_not_equal(trend_text_level(figure, text), "-");
@@ -186,9 +280,12 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(at_most_one_unchanged_latest_run_in_200_is_worse),
+		cmocka_unit_test(each_of_the_first_runs_of_a_worse_level_is_worse),
+		cmocka_unit_test(a_run_after_the_worse_ones_is_not),
+		cmocka_unit_test(events_are_judged_by_their_number),
 		cmocka_unit_test(a_latest_run_beyond_the_noise_is_worse_or_better),
 		cmocka_unit_test(few_runs_do_not_tell),
-		cmocka_unit_test(the_first_wrong_answer_is_worse_at_once),
+		cmocka_unit_test(the_first_wrong_answers_are_worse_at_once),
 		cmocka_unit_test(the_latest_run_is_compared_with_its_own_level),
 		cmocka_unit_test(a_figure_that_the_latest_run_lacks_is_not_judged),
 	};

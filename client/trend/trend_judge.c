@@ -1,0 +1,199 @@
+#include "client/trend/trend_judge.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/stats/beta.h"
+#include "lib/stats/change_points.h"
+#include "lib/stats/student.h"
+#include "lib/xmalloc.h"
+
+/* Equal runs do not differ by less: of a logarithm, a part; of the square root of a
+ * count of independent events, its standard deviation. */
+#define NOISE_PART 0.001
+#define NOISE_EVENTS 0.5
+
+const char *const trend_outcome_names[] = { "too few runs", "within noise", "better",
+	"WORSE", "not known" };
+
+static double
+noise_of(const struct trend_figure *figure)
+{
+	return figure->unit == COMPARISON_EVENTS ? NOISE_EVENTS : NOISE_PART;
+}
+
+/* A value on the scale on which equal runs vary by the same amount. */
+static double
+scaled(const struct trend_figure *figure, double value)
+{
+	return figure->unit == COMPARISON_EVENTS ? sqrt(fmax(value, 0))
+						 : log(fmax(value, 1e-9));
+}
+
+static double *
+scaled_points(const struct trend_figure *figure)
+{
+	double *values = xcalloc(figure->point_count + 1, sizeof(*values));
+	for (size_t i = 0; i < figure->point_count; i++)
+		values[i] = scaled(figure, figure->points[i].value);
+	return values;
+}
+
+static int
+by_value(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+	return (*x > *y) - (*x < *y);
+}
+
+double
+trend_level(const struct trend_figure *figure, size_t first, size_t end)
+{
+	size_t count = end - first;
+	double *values = xcalloc(count, sizeof(*values));
+	for (size_t i = 0; i < count; i++)
+		values[i] = figure->points[first + i].value;
+	qsort(values, count, sizeof(*values), by_value);
+	double median = (values[(count - 1) / 2] + values[count / 2]) / 2;
+	free(values);
+	return median;
+}
+
+/* Wrong bytes are not random: the first is worse. */
+static bool
+is_fault(const struct trend_figure *figure)
+{
+	return strcmp(figure->name, "wrong") == 0 ||
+	    strcmp(figure->name, "extra bytes") == 0;
+}
+
+/* The probabilities that an unchanged latest run is at least as high, or as low. */
+struct tails {
+	double high, low;
+};
+
+/* Student's t of a further value. */
+static struct tails
+tails_of_value(const double *earlier, size_t count, double latest, double noise)
+{
+	double n = (double)count, mean = 0, squares = 0;
+	for (size_t i = 0; i < count; i++)
+		mean += earlier[i] / n;
+	for (size_t i = 0; i < count; i++)
+		squares += (earlier[i] - mean) * (earlier[i] - mean);
+	double deviation = fmax(sqrt(squares / (n - 1)), noise);
+	double t = (latest - mean) / (deviation * sqrt(1 + 1 / n));
+	return (struct tails){ student_upper(t, n - 1), student_upper(-t, n - 1) };
+}
+
+/* Of the points of the reference and the last one. */
+static struct tails
+tails_of_events(const struct trend_figure *figure, const double *values)
+{
+	const struct trend_point *earlier = figure->points + figure->reference_first;
+	size_t count = figure->reference_end - figure->reference_first;
+	size_t last = figure->point_count - 1;
+	double n = (double)count, sum = 0, squares = 0;
+	double latest = figure->points[last].value;
+	for (size_t i = 0; i < count; i++)
+		sum += earlier[i].value;
+	for (size_t i = 0; i < count; i++)
+		squares += pow(earlier[i].value - sum / n, 2);
+	struct tails events = {
+		.high = latest > 0 ? beta_regularised(latest, sum + 1, 1 / (n + 1)) : 1,
+		.low = sum > 0 ? 1 - beta_regularised(latest + 1, sum, 1 / (n + 1)) : 1,
+	};
+	if (squares / (n - 1) <= sum / n)
+		return events;
+	struct tails t = tails_of_value(
+	    values + figure->reference_first, count, values[last], NOISE_EVENTS);
+	return (struct tails){ fmax(events.high, t.high), fmax(events.low, t.low) };
+}
+
+/* The last value against the reference. */
+static enum trend_outcome
+compare(const struct trend_figure *figure, const double *values, double alarm)
+{
+	size_t first = figure->reference_first, last = figure->point_count - 1;
+	struct tails tails = figure->unit == COMPARISON_EVENTS
+	    ? tails_of_events(figure, values)
+	    : tails_of_value(values + first, figure->reference_end - first,
+		  values[last], NOISE_PART);
+	bool more_is_better = figure->unit == COMPARISON_COUNT;
+	if (fmin(tails.high, tails.low) > alarm)
+		return TREND_NOISE;
+	return (tails.high < tails.low) == more_is_better ? TREND_BETTER : TREND_WORSE;
+}
+
+/* True if the reference has no events, and the latest run has. */
+static bool
+is_first_fault(const struct trend_figure *figure)
+{
+	size_t first = figure->reference_first, end = figure->reference_end;
+	for (size_t i = first; i < end; i++)
+		if (figure->points[i].value > 0)
+			return false;
+	return is_fault(figure) && first < end &&
+	    figure->points[figure->point_count - 1].value > 0;
+}
+
+/* The last level of at least TREND_LEVEL_MIN of the points before `end`, else the last
+ * level, which begins before `end`. */
+static void
+find_reference(struct trend_figure *figure, size_t end)
+{
+	for (size_t i = figure->change_count + 1; i-- > 0;) {
+		bool is_last = i == figure->change_count;
+		size_t first = i > 0 ? figure->changes[i - 1] : 0;
+		size_t behind = is_last ? end : figure->changes[i];
+		bool is_long = behind - first >= TREND_LEVEL_MIN;
+		if (is_last || is_long) {
+			figure->reference_first = first;
+			figure->reference_end = behind;
+		}
+		if (is_long)
+			return;
+	}
+}
+
+/* The latest run against the reference, and against that without its last runs. Half of
+ * `alarm` is spent: a third in the first comparison, a sixth in the others together.
+ * Neighbouring runs are correlated, and vary less than they would if they were not. */
+static enum trend_outcome
+judge_latest(struct trend_figure *figure, const double *values, double alarm)
+{
+	size_t first = figure->reference_first, end = figure->reference_end;
+	enum trend_outcome outcome = TREND_UNKNOWN;
+	for (size_t left_out = 0; left_out < TREND_LEVEL_MIN; left_out++) {
+		double share = left_out == 0 ? 3 : 6 * (TREND_LEVEL_MIN - 1);
+		if (first + left_out >= end)
+			break;
+		figure->reference_end = end - left_out;
+		if (is_first_fault(figure))
+			return TREND_WORSE;
+		if (figure->reference_end - first < TREND_LEVEL_MIN)
+			continue;
+		outcome = compare(figure, values, alarm / share);
+		if (outcome != TREND_NOISE)
+			return outcome;
+	}
+	figure->reference_end = end;
+	return outcome;
+}
+
+void
+trend_judge(struct trend_figure *figure, size_t runs, double alarm)
+{
+	double *values = scaled_points(figure);
+	size_t last = figure->point_count - 1;
+	bool is_missing = figure->points[last].run + 1 < runs;
+	figure->changes = xcalloc(figure->point_count / CHANGE_POINTS_SEGMENT_MIN + 1,
+	    sizeof(*figure->changes));
+	figure->change_count = change_points_find(
+	    values, figure->point_count, noise_of(figure), figure->changes);
+	find_reference(figure, is_missing ? figure->point_count : last);
+	figure->latest =
+	    is_missing ? TREND_MISSING : judge_latest(figure, values, alarm);
+	free(values);
+}
