@@ -124,6 +124,7 @@ def main():
     result = json.load(open(sys.argv[3]))
     started = datetime.datetime.fromisoformat(result["started_at"][:26]).replace(
         tzinfo=datetime.timezone.utc).timestamp() * 1e9
+    assert result["hold"]["unlisted"] == 0, "the result does not list all outages"
     hold_ns = result["plan"]["hold_ns"]
     close_ns = CLOSE_NS + (result["hold"]["own_max_ns"] if sys.argv[4:] else 0)
     # Those that end in the warm-up are not measured.
