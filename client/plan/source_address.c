@@ -86,17 +86,21 @@ address4(uint32_t host_order)
 	};
 }
 
-/* Number of usable host addresses of a prefix. */
+/* Number of host addresses of a prefix that are used: several prefixes share the most
+ * addresses that are used in all. */
 static uint32_t
-prefix_hosts(const struct address_prefix *prefix)
+prefix_hosts(const struct plan *plan, const struct address_prefix *prefix)
 {
 	uint32_t width = prefix->family == AF_INET ? 32 : 128;
 	uint32_t bits = width - prefix->bits;
+	uint32_t share = SOURCE_ADDRESS_COUNT_MAX / (uint32_t)plan->source_texts.count;
 	if (bits > SOURCE_ADDRESS_BITS)
-		return SOURCE_ADDRESS_COUNT_MAX;
+		return share;
 	uint32_t all = UINT32_C(1) << bits;
 	/* Without the network and broadcast addresses of an IPv4 network. */
-	return prefix->family == AF_INET && bits >= 2 ? all - 2 : all;
+	if (prefix->family == AF_INET && bits >= 2)
+		all -= 2;
+	return all < share ? all : share;
 }
 
 /* Clears the host bits: "10.0.0.7/24", as ip(8) prints it, means its network. */
@@ -167,7 +171,7 @@ check_given(struct plan *plan, char *error)
 			    plan->source_texts.items[i], target);
 			return -1;
 		}
-		plan->source_count += prefix_hosts(&prefix);
+		plan->source_count += prefix_hosts(plan, &prefix);
 	}
 	return 0;
 }
@@ -228,7 +232,7 @@ source_address_of(const struct plan *plan, uint32_t connection, struct address *
 		if (address_prefix_parse(
 			plan->source_texts.items[i], &prefix, why, sizeof(why)) < 0)
 			return false;
-		uint32_t hosts = prefix_hosts(&prefix);
+		uint32_t hosts = prefix_hosts(plan, &prefix);
 		if (index < hosts) {
 			prefix_host(&prefix, index, ret);
 			return true;

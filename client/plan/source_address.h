@@ -14,7 +14,7 @@
 #include "client/plan/plan.h"
 
 #define SOURCE_ADDRESS_BITS 22
-/* Addresses used of one prefix: one for each of the most connections. */
+/* Addresses used of all prefixes: one for each of the most connections. */
 #define SOURCE_ADDRESS_COUNT_MAX (UINT32_C(1) << SOURCE_ADDRESS_BITS)
 
 /* Number of local ports for one source address and destination

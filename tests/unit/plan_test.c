@@ -224,6 +224,27 @@ source_addresses_stay_in_their_network(void **state)
 }
 
 static void
+wide_prefixes_share_the_addresses(void **state)
+{
+	struct plan plan;
+	struct address source;
+	char error[PLAN_ERROR_MAX], text[ADDRESS_TEXT_MAX];
+
+	(void)state;
+	assert_int_equal(
+	    PLAN_OF(&plan, error, "--source-ip", "2001:db8::/64", "--source-ip",
+		"2001:db8:1::/64", "--source-ip", "2001:db8:2::1", "[::1]:7"),
+	    0);
+	uint32_t share = SOURCE_ADDRESS_COUNT_MAX / 3;
+	assert_int_equal(plan.source_count, 2 * share + 1);
+	assert_true(source_address_of(&plan, share, &source));
+	assert_string_equal(address_format(&source, text), "[2001:db8:1::]:0");
+	assert_true(source_address_of(&plan, 2 * share, &source));
+	assert_string_equal(address_format(&source, text), "[2001:db8:2::1]:0");
+	plan_finish(&plan);
+}
+
+static void
 each_rank_uses_its_own_source_addresses(void **state)
 {
 	char error[PLAN_ERROR_MAX], text[ADDRESS_TEXT_MAX], rank[8];
@@ -281,6 +302,7 @@ main(void)
 		cmocka_unit_test(ranks_and_processes_share_every_connection_once),
 		cmocka_unit_test(the_processes_of_all_ranks_take_turns),
 		cmocka_unit_test(source_addresses_stay_in_their_network),
+		cmocka_unit_test(wide_prefixes_share_the_addresses),
 		cmocka_unit_test(each_rank_uses_its_own_source_addresses),
 		cmocka_unit_test(
 		    loopback_gets_more_source_addresses_when_ports_run_short),
