@@ -50,15 +50,29 @@ add_finding(struct check *check, bool refuses, const char *format, ...)
 }
 
 static bool
-is_local(const struct plan *plan)
+is_local_address(const struct address *address)
 {
-	const struct address *address = &plan->targets[0].addresses[0];
 	if (address_is_unix(address))
 		return true;
 	if (address->storage.ss_family == AF_INET)
 		return ntohl(address->in.sin_addr.s_addr) >> 24 == 127;
 	return address->storage.ss_family == AF_INET6 &&
 	    IN6_IS_ADDR_LOOPBACK(&address->in6.sin6_addr);
+}
+
+static uint32_t
+local_targets(const struct plan *plan)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < plan->target_count; i++)
+		count += is_local_address(&plan->targets[i].addresses[0]);
+	return count;
+}
+
+static bool
+all_are_local(const struct plan *plan)
+{
+	return local_targets(plan) == plan->target_count;
 }
 
 /* True unless all targets are Unix sockets. */
@@ -71,11 +85,12 @@ uses_network(const struct plan *plan)
 	return false;
 }
 
-/* Ends of connections on this machine: both, if the target is local. */
+/* Ends of connections on this machine: both of those to local targets. */
 static uint64_t
 ends(const struct plan *plan)
 {
-	return (uint64_t)plan->rank_connections * (is_local(plan) ? 2 : 1);
+	uint64_t connections = plan->rank_connections;
+	return connections + connections * local_targets(plan) / plan->target_count;
 }
 
 static void
@@ -131,7 +146,7 @@ check_ports_waiting(struct check *check)
 	const struct plan *plan = check->plan;
 	uint64_t waiting = check->facts->time_wait;
 	uint64_t room = check->facts->ports * plan->target_count * source_count(plan);
-	if (is_local(plan) || plan->rank_connections > room ||
+	if (all_are_local(plan) || plan->rank_connections > room ||
 	    plan->rank_connections + waiting <= room)
 		return;
 	add_finding(check, false,
@@ -229,7 +244,7 @@ check_backlog(struct check *check)
 	uint64_t queue = check->facts->somaxconn;
 	bool paced = plan->connect_rate > 0 || plan->ramp_ns > 0;
 	if (queue > 0 && queue < plan->rank_connections && queue < BURST && !paced &&
-	    is_local(plan))
+	    local_targets(plan) > 0)
 		add_finding(check, false,
 		    "an accept queue holds %" PRIu64
 		    " connections (net.core.somaxconn), but %u connect at once: some may wait a second for a retry; fix: --connect-rate, or sysctl -w net.core.somaxconn=4096",
@@ -245,8 +260,8 @@ check_time_wait(struct check *check)
 	bool churns = plan->messages_per_connection > 0 || plan->lifetime_ns > 0;
 	uint64_t room = check->facts->ports * source_count(plan) * plan->target_count;
 	double waiting = plan->connect_rate * TIME_WAIT_S;
-	if (churns && plan->close == PLAN_CLOSE_FIN && room > 0 && !is_local(plan) &&
-	    waiting > (double)room)
+	if (churns && plan->close == PLAN_CLOSE_FIN && room > 0 &&
+	    !all_are_local(plan) && waiting > (double)room)
 		add_finding(check, false,
 		    "%.0f connections per second leave %.0f ports in TIME_WAIT, of %" PRIu64
 		    "; fix: --close rst, --source-ip, or sysctl -w net.ipv4.tcp_tw_reuse=1",

@@ -27,19 +27,22 @@ keep(void *context, bool refuses, const char *line)
 	report->warnings += !refuses;
 }
 
+/* `targets` are separated by blanks. */
 static int
-check(uint32_t connections, const char *target, const struct preflight_facts *facts,
+check(uint32_t connections, const char *targets, const struct preflight_facts *facts,
     struct report *report)
 {
 	static struct plan plan;
-	char error[256];
+	char error[256], text[256], *rest = text;
 
 	plan_init(&plan);
 	plan.connections = plan.rank_connections = connections;
-	plan.target_count = 1;
-	assert_int_equal(
-	    address_parse(target, &plan.targets[0].addresses[0], error, sizeof(error)),
-	    0);
+	snprintf(text, sizeof(text), "%s", targets);
+	for (char *target; (target = strsep(&rest, " ")) != NULL; plan.target_count++)
+		assert_int_equal(
+		    address_parse(target, &plan.targets[plan.target_count].addresses[0],
+			error, sizeof(error)),
+		    0);
 	memset(report, 0, sizeof(*report));
 	return preflight_check(&plan, facts, keep, report);
 }
@@ -185,6 +188,26 @@ unix_sockets_need_no_ports(void **state)
 }
 
 static void
+targets_of_several_kinds_are_judged_in_any_order(void **state)
+{
+	static const char *const orders[] = { "unix:/run/echo 10.0.0.1:7",
+		"10.0.0.1:7 unix:/run/echo" };
+	struct preflight_facts facts = enough;
+	struct report report;
+
+	(void)state;
+	facts.time_wait = 50000;
+	for (size_t i = 0; i < 2; i++) {
+		facts.files_max = 30500;
+		assert_int_equal(check(20000, orders[i], &facts, &report), 0);
+		assert_int_equal(report.warnings, 1);
+		assert_non_null(strstr(report.text, "TIME_WAIT"));
+		facts.files_max = 29500;
+		assert_int_equal(check(20000, orders[i], &facts, &report), 1);
+	}
+}
+
+static void
 ports_in_time_wait_may_be_missing(void **state)
 {
 	struct preflight_facts facts = enough;
@@ -272,6 +295,7 @@ main(void)
 		cmocka_unit_test(a_short_accept_queue_only_warns),
 		cmocka_unit_test(reserved_ports_are_not_available),
 		cmocka_unit_test(unix_sockets_need_no_ports),
+		cmocka_unit_test(targets_of_several_kinds_are_judged_in_any_order),
 		cmocka_unit_test(ports_in_time_wait_may_be_missing),
 		cmocka_unit_test(the_descriptors_that_each_process_needs_are_added_up),
 		cmocka_unit_test(warns_when_churn_exhausts_the_ports),
