@@ -232,7 +232,41 @@ is_message_itself(const struct diagnosis_case *what)
 	return n >= DIAGNOSIS_BYTES_MIN && memcmp(wire, where->got, n) == 0;
 }
 
-/* The payload is right, the suffix is another. */
+/* Where the payload of the next expected answer begins among the first `n` received
+ * bytes, as far as they go; `n`: nowhere, or it is too short to know. */
+static size_t
+next_answer_start(const struct resync_case *where, size_t n)
+{
+	const struct expectation *expectation = where->expected.expectation;
+	uint64_t next = where->expected.cursor.message + 1;
+	if (next >= where->expected.end)
+		return n;
+	struct expectation_reader reader = reader_at(where, next, 0);
+	size_t same = reader.cursor.length - expectation->reply->text_length -
+	    framings[expectation->sequence->framing].trailer_bytes;
+	if (same > HEAD_BYTES)
+		same = HEAD_BYTES;
+	if (same < DIAGNOSIS_BYTES_MIN)
+		return n;
+	for (size_t at = 0; at < n && at + same <= where->length; at++)
+		if (is_expected_at(reader, where->got + at, same))
+			return at;
+	return n;
+}
+
+/* Adds the expected bytes from `at` on, up to the end of the present answer. */
+static size_t
+add_rest(const struct resync_case *where, uint32_t at, uint8_t *out, size_t size)
+{
+	const struct cursor *cursor = &where->expected.cursor;
+	if (at == 0 || at >= cursor->length)
+		return 0;
+	struct expectation_reader rest = reader_at(where, cursor->message, at);
+	size_t left = cursor->length - at;
+	return expectation_read(&rest, out, left < size ? left : size);
+}
+
+/* The payload is right, the suffix is another one, or there is none. */
 static bool
 find_suffix(const struct diagnosis_case *what, struct diagnosis *ret)
 {
@@ -247,29 +281,28 @@ find_suffix(const struct diagnosis_case *what, struct diagnosis *ret)
 	    !reply_kinds[reply->kind].uses_payload)
 		return false;
 	size_t start = cursor->length - framing->trailer_bytes - reply->text_length;
-	bool is_end = damage->resume.at == 0 ||
+	size_t before = cursor->at - start, got = damage->place.got;
+	if (cursor->at < start || before > HEAD_BYTES)
+		return false;
+	size_t most = got < HEAD_BYTES - before + 1 ? got : HEAD_BYTES - before + 1;
+	size_t n = next_answer_start(where, most);
+	bool is_next = n < most;
+	bool is_end = is_next || damage->resume.at == 0 ||
 	    (damage->resume.message == cursor->message && damage->resume.at > start);
-	size_t before = cursor->at - start, n = damage->place.got;
-	if (cursor->at < start || !is_end || before + n > HEAD_BYTES)
+	if (!is_end || before + n > HEAD_BYTES)
 		return false;
 	damage_bytes_before(where, text, before);
 	memcpy(text + before, where->got, n);
-	if (damage->resume.at > 0 && damage->resume.at < cursor->length) {
-		struct expectation_reader rest =
-		    reader_at(where, cursor->message, damage->resume.at);
-		rest.end = cursor->message + 1;
-		n += expectation_read(&rest, text + before + n,
-		    sizeof(text) - before - n < cursor->length - damage->resume.at
-			? sizeof(text) - before - n
-			: cursor->length - damage->resume.at);
-	}
 	size_t length = before + n;
+	if (!is_next)
+		length += add_rest(
+		    where, damage->resume.at, text + length, sizeof(text) - length);
 	if (framing->trailer_bytes > 0 && length > 0 && text[length - 1] == '\n')
 		length--;
 	for (size_t i = 0; i < length; i++)
 		if (text[i] < ' ' || text[i] >= 0x7f || text[i] == '"')
 			return false;
-	ret->kind = DIAGNOSIS_SUFFIX;
+	ret->kind = length > 0 ? DIAGNOSIS_SUFFIX : DIAGNOSIS_TRUNCATED;
 	snprintf(
 	    ret->text, sizeof(ret->text), "\"%.*s\"", (int)length, (const char *)text);
 	return true;

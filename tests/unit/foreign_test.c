@@ -136,6 +136,35 @@ another_suffix_is_named(void **state)
 	}
 }
 
+/* The suffix of each answer is wrong, and the messages are too short to be evidence. */
+static void
+another_suffix_ends_where_the_next_answer_begins(void **state)
+{
+	static const struct {
+		const char *came, *name;
+	} cases[] = {
+		{ "upper,suffix=_SX", "another suffix: \"_SX\"" },
+		{ "upper,suffix=_LONG", "another suffix: \"_LONG\"" },
+		{ "upper,suffix=!", "another suffix: \"!\"" },
+		{ "upper", "a truncated answer" },
+	};
+
+	(void)state;
+	for (int framing = 0; framing < FRAMING_LENGTH32; framing++)
+		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+			struct fixture fixture, server;
+			uint8_t data[STREAM_MAX];
+			set_up(&server, (enum framing)framing, cases[i].came, 8);
+			size_t n = correct_answers(&server, REPLY_UPPER, 4, 0, 3, data);
+			tear_down(&server);
+			set_up(&fixture, (enum framing)framing, "upper,suffix=_SB", 8);
+			fixture.unanswered = 3;
+			feed(&fixture, data, n, 7);
+			assert_string_equal(diagnosis_text(&fixture), cases[i].name);
+			tear_down(&fixture);
+		}
+}
+
 /* The answers 2 and `other` of a connection in each other's place, or 2 replaced. */
 static void
 assert_answer_named(uint64_t other, bool exchanged, const char *name)
@@ -280,6 +309,7 @@ main(void)
 		cmocka_unit_test(
 		    what_was_sent_is_recognised_where_a_suffix_was_expected),
 		cmocka_unit_test(another_suffix_is_named),
+		cmocka_unit_test(another_suffix_ends_where_the_next_answer_begins),
 		cmocka_unit_test(exchanged_and_stale_answers_are_named),
 		cmocka_unit_test(a_stale_answer_lets_the_client_go_on),
 		cmocka_unit_test(data_of_another_connection_is_found_at_other_offsets),
