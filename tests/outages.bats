@@ -7,6 +7,7 @@
 
 load lib/helpers
 load lib/real_servers
+load lib/certificates
 
 # By hand also OUTAGE_CONNECTIONS=100000. Beyond 5,000 the interval grows with the connections, so
 # that there are never more than 15,000 messages per second: the packet capture keeps up. Then only
@@ -249,20 +250,37 @@ run_with_killed_server() # PORT
 	[ "$(of_result '[o["end"] for o in r["outages"]]')" = "['lost']" ]
 }
 
-@test "connections of an open loop that are lost while they are idle are dark from then on" {
-	start_yodeld -w 1 --listen 127.0.0.1:0
-	spawn run "$BUILD/yodel" -q -c 10 -R 50 -d 2s --drain 100ms --hold=300ms --json run.json "127.0.0.1:$PORT"
-	are_open()
-	{
-		[ "$(ss -Htn state established "dport = :$PORT" | wc -l)" = 10 ]
-	}
-	wait_until are_open
-	local workers
+@test "connections that are lost while they are idle are dark from then on" {
+	make_ca ca
+	make_certificate server ca 127.0.0.1
+	cat >server.json <<-END
+		{ "workers": 1, "listeners": [
+		  { "address": "127.0.0.1:0" },
+		  { "address": "127.0.0.1:0", "tls": { "certificate": "server.pem", "key": "server.key" } },
+		  { "address": "unix:$PWD/echo.sock" } ] }
+	END
+	start_yodeld -c server.json
+	local i workers runs=(
+		"-R 50 127.0.0.1:$PORT"
+		"--interval 200ms 127.0.0.1:$PORT"
+		"--interval 200ms --tls --tls-ca ca.pem 127.0.0.1:${PORTS[1]}"
+		"--interval 200ms unix:$PWD/echo.sock")
+	for i in "${!runs[@]}"; do
+		spawn "run$i" "$BUILD/yodel" -q -w 1 -c 10 -d 3s --drain 100ms --hold=300ms \
+			--json "run$i.json" --json-lines "seconds$i.json" ${runs[i]}
+	done
+	for i in "${!runs[@]}"; do
+		wait_until [ -s "seconds$i.json" ]
+	done
 	workers=$(worker_pids)
 	kill -STOP "$YODELD_PID" # it would replace the worker
 	kill -KILL $workers "$YODELD_PID"
-	wait "$SPAWNED" || true
-	[ "$(of_result 'r["hold"]["open"], r["hold"]["lost"], r["hold"]["connections"]')" = "(10, 0, 10)" ]
+	for i in "${!runs[@]}"; do
+		wait "$(<"run$i.pid")" || true
+		mv "run$i.json" run.json
+		echo "${runs[i]}"
+		[ "$(of_result 'r["hold"]["open"], r["hold"]["lost"], r["hold"]["connections"]')" = "(10, 0, 10)" ]
+	done
 }
 
 @test "an outage that lasts to the end of the run is told as such" {
@@ -297,6 +315,8 @@ run_with_killed_server() # PORT
 	start_yodeld --listen 127.0.0.1:0
 	run -0 "$BUILD/yodel" -c 2 -d 500ms --interval 50ms --hold=5s "127.0.0.1:$PORT"
 	[[ $output = *"no connection was without an answer for more than 5 s"* ]]
+	run -1 "$BUILD/yodel" -c 4 -d 500ms --interval 50ms --hold=5s "127.0.0.1:$PORT" 127.0.0.2:9
+	[[ $output = *"no established connection was without an answer for more than 5 s; 2 of 4 never established"* ]]
 	run -64 "$BUILD/yodel" -c 2 -d 1s --hold "127.0.0.1:$PORT"
 	[[ $output = "yodel: --hold requires --interval or --rate: "* ]]
 	run -64 "$BUILD/yodel" -c 2 -d 1s --interval 1s --expect discard --hold "127.0.0.1:$PORT"

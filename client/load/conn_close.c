@@ -163,6 +163,13 @@ end_answers(struct load_context *ctx, struct conn *conn, bool is_lost)
 		accounting_answered(ctx, conn, false, ctx->times.now_ns);
 }
 
+/* Its attempts to connect again have ended. */
+static bool
+was_lost(const struct conn *conn, enum conn_end reason)
+{
+	return reason >= CONN_CLOSE_CONNECT_FAILED && conn->was_established;
+}
+
 void
 conn_close(struct load_context *ctx, struct conn *conn, enum conn_end reason)
 {
@@ -203,8 +210,9 @@ conn_close(struct load_context *ctx, struct conn *conn, enum conn_end reason)
 			outage_watch_reconnected(ctx, conn);
 		connect_again(ctx, conn, delay_ns);
 	} else {
-		if (is_lost && !ctx->is_stopped)
-			outage_watch_ended(ctx, conn);
+		if (is_lost || was_lost(conn, reason))
+			outage_watch_ended(
+			    ctx, conn, ctx->is_stopped ? OUTAGE_OPEN : OUTAGE_LOST);
 		finish(ctx, conn);
 	}
 }

@@ -141,31 +141,24 @@ outage_watch_take_server(struct load_context *ctx, const struct conn *conn, int 
 	watch->server = (int16_t)server;
 }
 
-/* It has no answer from now on, however short the wait was. */
+/* One that is lost has no answer from now on, however short the wait was. */
 void
-outage_watch_take_end(struct load_context *ctx, const struct conn *conn)
+outage_watch_take_end(
+    struct load_context *ctx, const struct conn *conn, enum outage_end how)
 {
 	struct outage_watch *watch = watch_of(ctx, conn);
-	uint64_t now_ns = ctx->times.now_ns;
-	add(ctx, conn, watch->since_ns != 0 ? watch->since_ns : now_ns, now_ns, 0,
-	    OUTAGE_LOST);
-	watch->since_ns = 0;
-	watch->is_idle_loss = false;
-}
-
-static void
-add_open(struct load_context *ctx, const struct conn *conn)
-{
-	const struct outage_watch *watch = watch_of(ctx, conn);
 	struct queued_message none = { .intended_ns = ctx->times.now_ns };
 	const struct queued_message *message = conn->queue.head == MESSAGE_QUEUE_NONE
 	    ? &none
 	    : message_queue_at(&ctx->message_pool, conn->queue.head);
 	uint64_t begin_ns = begin_of(watch, message->intended_ns);
-	if (ctx->times.now_ns >
-	    begin_ns + ctx->plan->hold_ns + excused_ns(watch, message->intended_ns))
+	if (how == OUTAGE_LOST ||
+	    ctx->times.now_ns >
+		begin_ns + ctx->plan->hold_ns + excused_ns(watch, message->intended_ns))
 		add(ctx, conn, begin_ns, ctx->times.now_ns, own_of(watch, message),
-		    OUTAGE_OPEN);
+		    how);
+	watch->since_ns = 0;
+	watch->is_idle_loss = false;
 }
 
 void
@@ -174,7 +167,7 @@ outage_watch_finish(struct load_context *ctx)
 	if (ctx->watches == NULL)
 		return;
 	for (uint32_t i = 0; i < ctx->count; i++)
-		add_open(ctx, &ctx->conns[i]);
+		outage_watch_take_end(ctx, &ctx->conns[i], OUTAGE_OPEN);
 	free(ctx->watches);
 	ctx->watches = NULL;
 }

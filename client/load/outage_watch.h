@@ -11,7 +11,8 @@
  * the last answer, and ends when the next answer arrives, also on a connection that
  * replaces this one. In an open loop, whose messages go to established connections, the
  * period of a connection that is lost while it is idle begins with the loss; the wait
- * of its replacement for a message does not count. Without --hold nothing is watched
+ * of its replacement for a message does not count. A period lasts to the end of the run
+ * if the connection is not back by then. Without --hold nothing is watched
  * (ctx->watches is NULL).
  *
  * Of a message that this client sent late by itself, it is not known whether it would
@@ -37,7 +38,8 @@ void outage_watch_take_reconnect(struct load_context *ctx, const struct conn *co
 void outage_watch_take_opening(struct load_context *ctx, const struct conn *conn);
 void outage_watch_take_server(
     struct load_context *ctx, const struct conn *conn, int server);
-void outage_watch_take_end(struct load_context *ctx, const struct conn *conn);
+void outage_watch_take_end(
+    struct load_context *ctx, const struct conn *conn, enum outage_end how);
 
 /* The message is answered. */
 static inline void
@@ -81,12 +83,14 @@ outage_watch_server(struct load_context *ctx, const struct conn *conn, int serve
 		outage_watch_take_server(ctx, conn, server);
 }
 
-/* The connection is lost and will not be replaced. */
+/* The connection is lost and will not be replaced: it was given up (OUTAGE_LOST), or
+ * the run has ended (OUTAGE_OPEN). Messages that are due are still in its queue. */
 static inline void
-outage_watch_ended(struct load_context *ctx, const struct conn *conn)
+outage_watch_ended(
+    struct load_context *ctx, const struct conn *conn, enum outage_end how)
 {
 	if (ctx->watches != NULL)
-		outage_watch_take_end(ctx, conn);
+		outage_watch_take_end(ctx, conn, how);
 }
 
 #endif

@@ -246,11 +246,12 @@ step_start(struct load_context *ctx)
 		start(ctx, start_ns);
 }
 
-/* Messages may still be given to connections: to those that send, or that open. */
+/* Messages may be given to connections now. With --interval each has its own, which are
+ * due also while it is lost. */
 static bool
 has_takers(const struct load_context *ctx)
 {
-	return ctx->active.count > 0 || ctx->opening > 0;
+	return ctx->active.count > 0 || ctx->plan->load == PLAN_INTERVAL;
 }
 
 void
@@ -264,7 +265,8 @@ phases_step(struct load_context *ctx)
 		step_start(ctx);
 	if (ctx->is_running && ctx->plan->load == PLAN_LOCKSTEP)
 		step_lockstep(ctx);
-	bool arrived = ctx->arrivals.next_ns >= ctx->times.end_ns || !has_takers(ctx);
+	bool arrived = ctx->arrivals.next_ns >= ctx->times.end_ns ||
+	    (!has_takers(ctx) && ctx->opening == 0);
 	bool over = ctx->times.now_ns >= ctx->times.end_ns &&
 	    (arrived || ctx->times.now_ns >= schedule_end_ns(ctx));
 	if (!ctx->is_stopped && (asked > 0 || over || ctx->unfinished == 0))
@@ -293,9 +295,9 @@ phases_next_ns(const struct load_context *ctx)
 	    is_between_rounds(ctx) &&
 	    counters_get(&ctx->counters->rounds_done) < ctx->round)
 		return 0; /* a round without answers is over at once */
-	if (ctx->times.now_ns >= end_ns && ctx->active.count == 0 && ctx->opening > 0)
+	if (ctx->times.now_ns >= end_ns && !has_takers(ctx) && ctx->opening > 0)
 		return schedule_end_ns(ctx);
-	return arrival_ns < end_ns && ctx->active.count > 0 ? arrival_ns : end_ns;
+	return arrival_ns < end_ns && has_takers(ctx) ? arrival_ns : end_ns;
 }
 
 bool

@@ -115,6 +115,35 @@ show_time(uint64_t ns, char *text)
 	return text;
 }
 
+/* "; 5 of 10 never established": they have no outage, for they never had an answer. */
+static void
+add_never_established(struct report_line *line, const struct result *result)
+{
+	const struct result_connections *c = &result->connections;
+	char number[UNITS_TEXT_MAX], of[UNITS_TEXT_MAX];
+	if (line->length > 0)
+		line->separator = "; ";
+	if (!result->is_running && c->first < c->requested)
+		report_line_add(line, "%s of %s never established",
+		    units_show_count(c->requested - c->first, number),
+		    units_show_count(c->requested, of));
+}
+
+static void
+write_no_outage(const struct result *result, char *out)
+{
+	char limit[UNITS_TEXT_MAX];
+	struct report_line line = report_line_start(out);
+	if (result->connections.first > 0)
+		report_line_add(&line,
+		    "no%s connection was without an answer for more than %s",
+		    result->connections.first < result->connections.requested
+			? " established"
+			: "",
+		    units_show_duration(result->plan.hold_ns, limit));
+	add_never_established(&line, result);
+}
+
 static void
 write_ticket(const struct result *result, const struct event *all, char *out)
 {
@@ -129,6 +158,7 @@ write_ticket(const struct result *result, const struct event *all, char *out)
 	    show_time(all->begin_ns, time));
 	line.separator = "; ";
 	report_line_add(&line, "%s lost", units_show_count(hold->lost, number));
+	add_never_established(&line, result);
 	line.separator = "; ";
 	if (result->messages.wrong == 0 && result->bytes_unexpected == 0)
 		report_line_add(&line, "0 wrong bytes");
@@ -201,14 +231,11 @@ report_outages_lines(
 {
 	struct event all;
 	size_t count, n = 0;
-	char limit[UNITS_TEXT_MAX];
 	if (result->plan.hold_ns == 0)
 		return 0;
 	if (result->outage_count == 0) {
-		snprintf(lines[0], REPORT_LINE_MAX,
-		    "no connection was without an answer for more than %s",
-		    units_show_duration(result->plan.hold_ns, limit));
-		return 1;
+		write_no_outage(result, lines[0]);
+		return lines[0][0] != '\0';
 	}
 	struct event *events = find_events(result, &count, &all);
 	write_ticket(result, &all, lines[n++]);

@@ -11,8 +11,9 @@
 #define REPORT_OUTAGES_LINES_MAX 10
 
 /* Sentences: the first for a ticket, "2,011 of 100,000 connections dark for 480 ms to
- * 1.93 s from 14:03:07.2 UTC; 13 lost; 0 wrong bytes", then one for each outage if
- * there are several, and how the periods ended. Returns their number; 0 without --hold.
+ * 1.93 s from 14:03:07.2 UTC; 13 lost; 5 of 100,000 never established; 0 wrong bytes",
+ * then one for each outage if there are several, and how the periods ended. Returns
+ * their number; 0 without --hold.
  */
 size_t report_outages_lines(
     const struct result *result, char lines[REPORT_OUTAGES_LINES_MAX][REPORT_LINE_MAX]);

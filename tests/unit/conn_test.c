@@ -1,5 +1,7 @@
 #include <errno.h>
 
+#include "client/load/conn_close.h"
+#include "client/load/outage_watch.h"
 #include "tests/lib/conn_fixture.h"
 
 static void
@@ -404,6 +406,64 @@ clears_the_timer_of_a_connection_that_waits_to_connect(void **state)
 	assert_true(timer_wheel_deadline(&g->timer_wheel, 0) == TIMER_WHEEL_NEVER);
 }
 
+/* The run ends 1 s after the connection was lost with nothing in flight. With
+ * PLAN_INTERVAL a message became due meanwhile; in an open loop none does. */
+static void
+an_idle_connection_is_dark_from_its_loss_to_the_end(void **state)
+{
+	static const struct {
+		enum plan_load load;
+		enum conn_end how;
+		bool is_stopped;
+		enum outage_end end;
+	} cases[] = {
+		{ PLAN_INTERVAL, CONN_CLOSE_CANCELLED, true, OUTAGE_OPEN },
+		{ PLAN_INTERVAL, CONN_CLOSE_CONNECT_FAILED, true, OUTAGE_OPEN },
+		{ PLAN_INTERVAL, CONN_CLOSE_CONNECT_FAILED, false, OUTAGE_LOST },
+		{ PLAN_OPEN, CONN_CLOSE_CANCELLED, true, OUTAGE_OPEN },
+	};
+	struct conn_fixture *fixture = *state;
+	struct load_context *g = &fixture->ctx;
+	struct outages *outages = calloc(1, outages_bytes(8));
+	assert_non_null(outages);
+	outages->room = 8;
+	g->counters->outages = outages;
+	fixture->plan.hold_ns = 200 * NS_PER_MS;
+	outage_watch_start(g);
+	for (uint32_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		fixture->plan.load = cases[i].load;
+		fixture->plan.reconnect = true;
+		g->is_stopped = g->is_dropping = false;
+		g->unfinished = 1;
+		connect_both(fixture);
+		peer_closes_and_conn_notices(fixture);
+		assert_int_equal(fixture->conn.state, CONN_WAITING);
+		if (g->connects.count > 0)
+			conn_state_dequeue_connect(g);
+		uint64_t since_ns = g->times.now_ns;
+		if (cases[i].load == PLAN_INTERVAL)
+			assert_true(conn_state_schedule(
+			    g, &fixture->conn, since_ns += 50 * NS_PER_MS));
+		g->times.now_ns = since_ns + NS_PER_S;
+		g->is_stopped = g->is_dropping = cases[i].is_stopped;
+		fixture->plan.reconnect = cases[i].is_stopped;
+		conn_close(g, &fixture->conn, cases[i].how);
+		assert_int_equal(fixture->conn.state, CONN_DONE);
+		assert_int_equal(outages->count, i + 1);
+		assert_int_equal(outages->list[i].end, cases[i].end);
+		assert_true(outages->list[i].begin_ns == since_ns);
+		assert_true(outages->list[i].end_ns == since_ns + NS_PER_S);
+	}
+	/* One that was never established is not dark. */
+	g->unfinished = 1;
+	fixture->conn.was_established = false;
+	assert_true(conn_state_schedule(g, &fixture->conn, g->times.now_ns - NS_PER_S));
+	conn_close(g, &fixture->conn, CONN_CLOSE_CANCELLED);
+	outage_watch_finish(g);
+	assert_int_equal(outages->count, sizeof(cases) / sizeof(cases[0]));
+	free(outages);
+}
+
 int
 main(void)
 {
@@ -424,6 +484,7 @@ main(void)
 		RUN(waits_for_the_fin_while_damaged_answers_arrive),
 		RUN(adds_losses_by_cause_with_silence_and_age),
 		RUN(clears_the_timer_of_a_connection_that_waits_to_connect),
+		RUN(an_idle_connection_is_dark_from_its_loss_to_the_end),
 		RUN(lockstep_continues_beyond_round_2_to_the_32),
 #undef RUN
 	};

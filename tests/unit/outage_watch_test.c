@@ -198,7 +198,7 @@ a_lost_connection_counts_however_short_it_waited(void **state)
 	answer(fixture, 1000, 1001);
 	lose(fixture, 1100);
 	fixture->ctx.times.now_ns = 1101 * MS;
-	outage_watch_ended(&fixture->ctx, &fixture->conns[1]);
+	outage_watch_ended(&fixture->ctx, &fixture->conns[1], OUTAGE_LOST);
 	assert_outage(fixture, 1100, 1101, OUTAGE_LOST);
 }
 
