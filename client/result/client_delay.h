@@ -1,14 +1,12 @@
 /*
- * client_delay.h - what this client itself added to each percentile that a report
- * prints.
+ * client_delay.h - the delay that this client itself added to each percentile.
  *
  * For a sample of the messages the load processes know both the latency as measured and
  * without their own delays (client/load/own_delay.h). The same percentile of both shows
  * the part of the client, whatever the cause and the kind of load.
  *
  * A percentile is distorted if it is at least 10 % and 1 ms longer than without the
- * client. Below that is the grey zone: the client may have changed it, but not so that
- * it would lead to another conclusion.
+ * client. A smaller difference does not lead to another conclusion and is not reported.
  */
 #ifndef CLIENT_RESULT_CLIENT_DELAY_H
 #define CLIENT_RESULT_CLIENT_DELAY_H

@@ -208,7 +208,7 @@ a_percentile_that_the_client_lengthened_is_not_valid(void **state)
 	} rows[] = {
 		{ "p50", 5000, 5000, RESULT_VALID },
 		{ "p50", 34000, 5000, RESULT_INVALID },
-		/* The grey zone ends at 10 % and at 1 ms. */
+		/* Delays are reported from 10 % and 1 ms on. */
 		{ "p99", 1099000, 1000000, RESULT_VALID },
 		{ "p99", 1101000, 1000000, RESULT_SUSPECT },
 		{ "p99", 1049, 50, RESULT_VALID },
