@@ -320,7 +320,7 @@ static const struct setting listener_rows[] = {
 	    SETTING_STRING, 0, LISTENER(group_text),
 	    .check = listener_kind_check_group },
 	{ "mode",
-	    "Octal mode of the file of a Unix socket, such as \"0666\": who may write may connect; empty is \"0660\".",
+	    "Octal mode of the file of a Unix socket, such as \"0666\": a process that may write to it may connect; empty is \"0660\".",
 	    SETTING_STRING, 0, LISTENER(mode_text), .check = check_mode,
 	    .pattern = "^0?[0-7]{3}$" },
 	{ "allow_users",

@@ -26,7 +26,7 @@ struct file_id {
 int unix_socket_open(const char *path, int backlog, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 
-/* Who may connect: what the file of a socket is to be. */
+/* Mode and owners of the socket's file: a process that may write to it may connect. */
 struct unix_socket_access {
 	mode_t mode;
 	uid_t owner; /* (uid_t)-1: the user of the process */

@@ -175,9 +175,9 @@ os.execv(sys.argv[1], sys.argv[1:])' "$YODEL" survey -d 60s --idle-max 2s --prog
 }
 
 # Serves /stats once, then accepts and never answers: creates "hangs" when it is asked again.
-start_hanging_books()
+start_hanging_server()
 {
-	spawn books python3 -c '
+	spawn server python3 -c '
 import socket
 s = socket.create_server(("127.0.0.1", 0))
 print(s.getsockname()[1], flush=True)
@@ -189,17 +189,17 @@ c.close()
 held = s.accept()[0]
 open("hangs", "w").close()
 s.accept()'
-	wait_until grep -q . books.out
+	wait_until grep -q . server.out
 }
 
-@test "Ctrl-C ends the wait for the books of --ledger" {
+@test "Ctrl-C ends the wait for the counters of --ledger" {
 	start_witness
-	start_hanging_books
+	start_hanging_server
 	spawn survey python3 -c '
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execv(sys.argv[1], sys.argv[1:])' "$YODEL" survey -d 60s --only ledger,before \
-		--ledger "http://127.0.0.1:$(<books.out)" --json survey.json "127.0.0.1:$PORT"
+		--ledger "http://127.0.0.1:$(<server.out)" --json survey.json "127.0.0.1:$PORT"
 	wait_until test -e hangs
 	local began=${EPOCHREALTIME/./} status=0
 	kill -INT "$SPAWNED"
@@ -211,10 +211,10 @@ os.execv(sys.argv[1], sys.argv[1:])' "$YODEL" survey -d 60s --only ledger,before
 	[ "$(of_survey survey.json 's["interrupted"], row("before")["answer"], row("ledger")["reason"]')" = "(True, 'nothing', 'interrupted')" ]
 }
 
-@test "the time binds while the books of --ledger do not answer" {
+@test "the time binds while the counters of --ledger do not answer" {
 	start_witness
-	start_hanging_books
-	run -0 "$YODEL" survey -d 4s --only ledger --ledger "http://127.0.0.1:$(<books.out)" \
+	start_hanging_server
+	run -0 "$YODEL" survey -d 4s --only ledger --ledger "http://127.0.0.1:$(<server.out)" \
 		--json survey.json "127.0.0.1:$PORT"
 	test -e hangs
 	[ "$(of_survey survey.json 's["took_s"] < 4.5, row("ledger")["reason"]')" = "(True, 'not enough time')" ]

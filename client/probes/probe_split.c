@@ -1,5 +1,5 @@
 /*
- * split, split_back: something between the ends that acknowledges bytes in the place of
+ * split, split_back: a device on the path that acknowledges bytes in the place of
  * the other end (a proxy) is found by counting: the bytes that were acknowledged to one
  * end, less those that the other end's kernel has received, at a moment when nothing
  * moves because the other end does not read.

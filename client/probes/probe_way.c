@@ -13,8 +13,8 @@
 #include "client/probes/survey_tls.h"
 
 #define REACH_COUNT 20
-#define REACH_IMPLIED 4 /* where it is not asked for */
-#define SECOND_LEG_MS 2 /* that a first answer takes longer at least */
+#define REACH_IMPLIED 4        /* where it is not asked for */
+#define SECOND_CONNECTION_MS 2 /* that a first answer takes longer at least */
 #define LATE_S 0.3 /* a first byte that takes longer than this, and 10 round trips */
 #define SERVER_FIRST_WAIT_NS (10 * NS_PER_S)
 
@@ -133,7 +133,7 @@ differ(double a, double b)
  * delayed by chance the least ones differ, but not the medians in the same direction.
  */
 static bool
-has_two_legs(struct reach *reach)
+is_proxied(struct reach *reach)
 {
 	double client_ms = median(reach->client_rtts, reach->measured);
 	double server_ms = median(reach->server_rtts, reach->measured);
@@ -151,7 +151,7 @@ conclude_split(struct survey *survey, double first_ms, double answer_ms)
 	if (!survey->plan->is_asked[SURVEY_split] ||
 	    survey->far == SURVEY_FAR_WITNESS || first_ms <= 0)
 		return;
-	if (first_ms > answer_ms + SECOND_LEG_MS && first_ms > 1.3 * answer_ms)
+	if (first_ms > answer_ms + SECOND_CONNECTION_MS && first_ms > 1.3 * answer_ms)
 		survey_conclude(result, SURVEY_split, "yes", SURVEY_LIKELY,
 		    "likely: the first answer took %.3g ms longer than the next; or the server is slow to begin",
 		    first_ms - answer_ms);
@@ -175,7 +175,7 @@ conclude_reach(struct survey *survey, struct reach *reach, uint32_t tried)
 	double connect_ms = median(reach->connect_ms, reach->connected);
 	double first_ms = median(reach->first_ms, reach->answered);
 	double answer_ms = median(reach->answer_ms, reach->answered);
-	char tcp[96] = "";
+	char tcp[128] = "";
 	survey_set_number(result, SURVEY_reach, "connect_ms", connect_ms);
 	survey_set_number(result, SURVEY_reach, "answer_ms", answer_ms);
 	survey_set_number(result, SURVEY_reach, "first_answer_ms", first_ms);
@@ -184,13 +184,13 @@ conclude_reach(struct survey *survey, struct reach *reach, uint32_t tried)
 		survey_set_number(
 		    result, SURVEY_reach, "server_rtt_ms", reach->server_rtt_ms);
 		snprintf(tcp, sizeof(tcp),
-		    "; least RTT of the kernels %.3g ms here, %.3g there%s",
+		    "; minimum RTT %.3g ms (client), %.3g ms (server)%s",
 		    reach->client_rtt_ms, reach->server_rtt_ms,
-		    has_two_legs(reach) ? ": two legs" : "");
-	} else if (reach->answered > 0 && first_ms > answer_ms + SECOND_LEG_MS &&
+		    is_proxied(reach) ? ": two connections, joined by a proxy" : "");
+	} else if (reach->answered > 0 && first_ms > answer_ms + SECOND_CONNECTION_MS &&
 	    first_ms > 1.3 * answer_ms) {
 		snprintf(tcp, sizeof(tcp),
-		    "; the first answer took %.3g ms longer: likely a second leg",
+		    "; the first answer took %.3g ms longer: likely a proxy with a connection of its own",
 		    first_ms - answer_ms);
 	}
 	row->seen = (uint32_t)reach->answered;

@@ -41,7 +41,7 @@ struct survey {
 	char asker_instance[WHOAMI_INSTANCE_MAX + 1];
 	struct survey_ladder *ladder;
 	uint64_t started_ns;
-	uint32_t storms; /* pauses after refusals */
+	uint32_t pauses; /* pauses after refusals */
 	/* Called when something worth showing has changed; NULL: never. */
 	void (*on_progress)(const struct survey *survey, const char *what);
 };

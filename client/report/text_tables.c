@@ -104,7 +104,7 @@ print_too_few(const struct result *result, FILE *file)
 	fprintf(file, TEXT_LABEL "%s: too few samples", "", NOT_KNOWN);
 	if (effective > 0 && effective < (double)values / 2)
 		fprintf(file,
-		    "; consecutive responses were so alike that %s responses tell no more than %s independent ones",
+		    "; latency varied so much over time that the %s responses tell no more than %s independent ones",
 		    units_show_count(values, all),
 		    units_show_count(result_whole(effective), worth));
 	fputc('\n', file);

@@ -14,8 +14,8 @@
 #include "client/probes/survey_tls.h"
 
 #define QUIET_NS (4 * NS_PER_S) /* before the limit probes: buckets fill again */
-#define STORM_PAUSE_NS (5 * NS_PER_S)
-#define STORMS_MAX 2
+#define PAUSE_NS (5 * NS_PER_S)
+#define PAUSES_MAX 2
 #define UNANSWERED_MAX 3
 #define ASKING_CONNECTIONS 24 /* to ask the witness about others, in all */
 
@@ -179,20 +179,20 @@ missing_need(const struct survey *survey, const struct survey_probe *probe)
 
 /* A pause after a refusal or unanswered SYNs; after the second the rest is left out. */
 static void
-watch_for_storms(struct survey *survey)
+pause_after_refusals(struct survey *survey)
 {
 	struct survey_loop *loop = &survey->loop;
 	struct survey_result *result = survey->result;
 	if (result->failure[0] != '\0' ||
 	    (loop->refused == 0 && loop->unanswered < UNANSWERED_MAX))
 		return;
-	survey->storms++;
-	if (survey->storms >= STORMS_MAX)
+	survey->pauses++;
+	if (survey->pauses >= PAUSES_MAX)
 		snprintf(result->failure, sizeof(result->failure),
 		    "stopped: connections were refused or not answered twice (%u refused, %u unanswered the second time)",
 		    loop->refused, loop->unanswered);
 	else
-		survey_loop_sleep(loop, STORM_PAUSE_NS);
+		survey_loop_sleep(loop, PAUSE_NS);
 	loop->refused = loop->unanswered = 0;
 }
 
@@ -230,7 +230,7 @@ run_stage(struct survey *survey, enum probe_stage stage)
 		run_probe(survey, p);
 		ladder_ask(survey);
 		if (stage != PROBE_LIMITS)
-			watch_for_storms(survey);
+			pause_after_refusals(survey);
 	}
 }
 

@@ -319,7 +319,7 @@ survey_html(const struct survey_result *result, FILE *file)
 	    result->is_interrupted ? "Interrupted: this is what was known." : "", file);
 	write_thresholds(result, file);
 	write_ladder(result, file);
-	for (int group = 0; group <= SURVEY_GROUP_BOOKS; group++)
+	for (int group = 0; group <= SURVEY_GROUP_COUNTERS; group++)
 		write_group(result, (enum survey_group)group, file);
 	write_not_asked(result, file);
 	fputs("</body>\n</html>\n", file);

@@ -24,7 +24,7 @@
 #define ERROR_MAX 256
 #define LOOK_NS (5 * NS_PER_MS) /* between looks at the child */
 
-struct books {
+struct totals {
 	double accepted, reset, peer_closed, received; /* received: bytes */
 };
 
@@ -38,7 +38,7 @@ total(const json_t *totals, const char *object, const char *key)
 
 /* 0, or -1 with one line in error[ERROR_MAX]. */
 static int
-read_books(const char *where, struct books *ret, char *error)
+read_totals(const char *where, struct totals *ret, char *error)
 {
 	const struct http_client_request request = { .server = where,
 		.method = "GET",
@@ -51,7 +51,7 @@ read_books(const char *where, struct books *ret, char *error)
 	const json_t *totals = json_object_get(root, "totals");
 	bool is_read = response.status == 200 && json_is_object(totals);
 	if (is_read)
-		*ret = (struct books){
+		*ret = (struct totals){
 			.accepted = total(totals, NULL, "connections_accepted"),
 			.reset = total(totals, "connections_closed", "reset"),
 			.peer_closed =
@@ -70,9 +70,9 @@ read_books(const char *where, struct books *ret, char *error)
 int
 survey_ledger_check(const struct survey_plan *plan)
 {
-	struct books books;
+	struct totals totals;
 	char error[ERROR_MAX];
-	if (plan->ledger == NULL || read_books(plan->ledger, &books, error) == 0)
+	if (plan->ledger == NULL || read_totals(plan->ledger, &totals, error) == 0)
 		return 0;
 	log_errorx("--ledger %s: %s", plan->ledger, error);
 	return EX_UNAVAILABLE;
@@ -80,10 +80,10 @@ survey_ledger_check(const struct survey_plan *plan)
 
 /* --- the same while the loop of the survey runs --- */
 
-/* What the child found, in one write(2). */
+/* Result of the child, sent in one write(2). */
 struct reading {
 	bool is_read;
-	struct books books;
+	struct totals totals;
 	char error[ERROR_MAX];
 };
 
@@ -92,16 +92,16 @@ read_in_child(const char *where, int fd)
 {
 	struct reading reading = { .is_read = false };
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	reading.is_read = read_books(where, &reading.books, reading.error) == 0;
+	reading.is_read = read_totals(where, &reading.totals, reading.error) == 0;
 	ssize_t written = write(fd, &reading, sizeof(reading));
 	_exit(written == (ssize_t)sizeof(reading) ? 0 : 1);
 }
 
-/* As read_books(), by a child process, since nothing else can end the resolving of a
+/* As read_totals(), by a child process, since nothing else can end the resolving of a
  * name: Ctrl-C and the end of the survey do. */
 static int
-read_books_beside(
-    struct survey *survey, const char *where, struct books *ret, char *error)
+read_totals_beside(
+    struct survey *survey, const char *where, struct totals *ret, char *error)
 {
 	struct survey_loop *loop = &survey->loop;
 	struct reading reading = { .is_read = false };
@@ -126,7 +126,7 @@ read_books_beside(
 		(void)waitpid(child, NULL, 0);
 	}
 	if (got == (ssize_t)sizeof(reading) && reading.is_read)
-		*ret = reading.books;
+		*ret = reading.totals;
 	else if (got == (ssize_t)sizeof(reading))
 		snprintf(error, ERROR_MAX, "%s", reading.error);
 	else if (!survey_loop_is_over(loop))
@@ -151,7 +151,7 @@ end_one(struct survey *survey, bool resets)
 
 static void
 conclude(struct survey *survey, uint32_t resets, uint32_t closes,
-    const struct books *before, const struct books *after)
+    const struct totals *before, const struct totals *after)
 {
 	struct survey_result *result = survey->result;
 	double accepted = after->accepted - before->accepted;
@@ -184,18 +184,18 @@ survey_ledger_probe(struct survey *survey)
 {
 	struct survey_result *result = survey->result;
 	const char *where = survey->plan->ledger;
-	struct books before, after;
+	struct totals before, after;
 	char error[ERROR_MAX] = "";
 	uint32_t resets = 0, closes = 0;
-	/* What the survey has closed before must be in the books. */
+	/* Connections that the survey closed before must be counted. */
 	survey_loop_sleep(&survey->loop, SETTLE_NS);
-	if (read_books_beside(survey, where, &before, error) == 0) {
+	if (read_totals_beside(survey, where, &before, error) == 0) {
 		for (int i = 0; i < EACH; i++)
 			resets += end_one(survey, true);
 		for (int i = 0; i < EACH; i++)
 			closes += end_one(survey, false);
 		survey_loop_sleep(&survey->loop, SETTLE_NS + survey->answer_ns);
-		if (read_books_beside(survey, where, &after, error) == 0 &&
+		if (read_totals_beside(survey, where, &after, error) == 0 &&
 		    resets + closes > 0)
 			conclude(survey, resets, closes, &before, &after);
 	}

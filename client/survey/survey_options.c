@@ -59,7 +59,7 @@ static const struct option_row rows[] = {
 	{ "threshold", 0, "'idle>=300s'", OPTION_LIST, AT(thresholds), .heading = "Verdict and output:",
 	    .help = "exit 99 if an answer does not meet this (repeatable)" },
 	{ "ledger", 0, "URL|unix:PATH", OPTION_TEXT, AT(ledger),
-	    .help = "compare with the books (/stats) of a yodeld that no other client uses" },
+	    .help = "compare with the counters (/stats) of a yodeld that no other client uses" },
 	{ "json", 0, "FILE", OPTION_TEXT, AT(json),
 	    .help = "write the survey as JSON (- is stdout)" },
 	{ "html", 0, "FILE", OPTION_TEXT, AT(html),

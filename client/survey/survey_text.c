@@ -300,7 +300,7 @@ survey_text(const struct survey_result *result, bool is_verbose, FILE *file)
 		    line, sizeof(line), "%s is %s", result->address, result->server);
 		wrap(&text, line, 0, COLUMNS - 1, NULL);
 	}
-	for (int group = 0; group <= SURVEY_GROUP_BOOKS; group++)
+	for (int group = 0; group <= SURVEY_GROUP_COUNTERS; group++)
 		write_group(&text, result, (enum survey_group)group, is_verbose);
 	write_not_asked(&text, result);
 	write_thresholds(&text, result);

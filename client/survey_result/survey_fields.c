@@ -48,7 +48,7 @@ const struct survey_field survey_fields[] = {
 	COUNT(hops, "back_ttl", "TTL of the packets that come back"),
 	SHOW_TEXT(hops, "routers", "addresses that reported an expired TTL, in order"),
 
-	WORD(server_first, "answer", "at once|late|never|silent", "when the server's first bytes came; silent: it speaks only when spoken to"),
+	WORD(server_first, "answer", "at once|late|never|silent", "when the server's first bytes came; silent: it sends only in answer to the client"),
 	REAL(server_first, "after_s", "time from connected to the first byte"),
 
 	WORD(split, "answer", "no|yes|unknown", "whether something before the server acknowledges our bytes"),
@@ -173,7 +173,7 @@ const struct survey_field survey_fields[] = {
 	WORD(life, "answer", ENDS, "what became of a connection with a message each second"),
 	REAL(life, "alive_s", "how long it lived"),
 
-	WORD(ledger, "answer", "agrees|differs|unclear", "whether the books agree with what the client did"),
+	WORD(ledger, "answer", "agrees|differs|unclear", "whether the counters agree with what the client did"),
 	COUNT(ledger, "accepted", "connections that the server accepted"),
 	COUNT(ledger, "reset", "connections that ended with a reset there"),
 	COUNT(ledger, "peer_closed", "connections that ended with a FIN there"),

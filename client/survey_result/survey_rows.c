@@ -9,7 +9,7 @@
 const struct survey_row_kind survey_row_kinds[] = { SURVEY_ROWS(SURVEY_ROW_KIND) };
 
 const char *const survey_group_names[] = { "The way", "Where the connection ends",
-	"Addresses", "How it ends", "Bytes", "Limits", "Time", "Books" };
+	"Addresses", "How it ends", "Bytes", "Limits", "Time", "Counters" };
 
 const char *const survey_certainty_names[] = { "not asked", "proved", "seen", "bounded",
 	"likely", "no sign" };

@@ -51,7 +51,7 @@
 	ROW(keepalive, TIME, "do TCP keepalives keep a connection?")                   \
 	ROW(half_closed, TIME, "how long does a half-closed connection live?")         \
 	ROW(life, TIME, "does an active connection live on?")                          \
-	ROW(ledger, BOOKS, "what did the server's own books record?")
+	ROW(ledger, COUNTERS, "what do the server's own counters say?")
 /* clang-format on */
 
 #define SURVEY_ROW_ID(id, group, question) SURVEY_##id,
@@ -66,7 +66,7 @@ enum survey_group {
 	SURVEY_GROUP_BYTES,
 	SURVEY_GROUP_LIMITS,
 	SURVEY_GROUP_TIME,
-	SURVEY_GROUP_BOOKS,
+	SURVEY_GROUP_COUNTERS,
 };
 extern const char *const survey_group_names[];
 

@@ -286,7 +286,7 @@ make_listener(struct state_reader *reader, const struct listener *row, uint16_t 
 	listener->is_order_unknown = row->is_order_unknown;
 	listener->closed_socket_drops = row->closed_socket_drops;
 	listener->overflows.count = row->overflows.count;
-	/* Unknown: the next reuseport_update() replaces it. */
+	/* Unknown: reuseport_select() replaces it. */
 	listener->has_program = true;
 	return listener;
 }

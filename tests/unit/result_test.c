@@ -245,7 +245,7 @@ alike_responses_are_worth_fewer_samples(void **state)
 	report_text(&result, file);
 	fclose(file);
 	assert_non_null(strstr(text,
-	    "?: too few samples; consecutive responses were so alike that 2,000 responses tell no more than 80 "));
+	    "?: too few samples; latency varied so much over time that the 2,000 responses tell no more than 80 "));
 	free(text);
 	result_finish(&result);
 }
