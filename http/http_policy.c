@@ -31,5 +31,4 @@ http_policy_add(struct evhttp_request *request, const char *nonce)
 	    nonce, nonce);
 	evhttp_add_header(headers, "Content-Security-Policy", policy);
 	evhttp_add_header(headers, "Referrer-Policy", "no-referrer");
-	evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
 }

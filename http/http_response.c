@@ -30,6 +30,7 @@ http_response_send(
 		struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
 		evhttp_add_header(headers, "Content-Type", type);
 		evhttp_add_header(headers, "Cache-Control", "no-store");
+		evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
 		size_t length = strlen(text);
 		evbuffer_add(body, text, length);
 		if (length == 0 || text[length - 1] != '\n')

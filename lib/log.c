@@ -146,7 +146,7 @@ connect_syslog(const char *path)
 static int
 open_sink(const char *path, bool is_syslog)
 {
-	return is_syslog ? connect_syslog(path) : sink_open(path);
+	return is_syslog ? connect_syslog(path) : sink_open(path, O_APPEND, 0640);
 }
 
 static int

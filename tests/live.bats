@@ -190,8 +190,13 @@ time_of()
 }
 
 @test "each second is an event and a line of JSON, and the last one has the result" {
-	start_yodeld --listen 127.0.0.1:0=echo
-	start_run -c 4 -R 200 -d 3s --size 64 --json-lines lines --json result.json --label run=7 --threshold 'p50<5s'
+	start_yodeld --listen 127.0.0.1:0=echo --set "admin.socket=$PWD/admin_socket"
+	start_run -c 4 -R 200 -d 3s --size 64 --json-lines lines --json result.json --label run=7 --threshold 'p50<5s' \
+		--ledger "unix:$PWD/admin_socket"
+	[ "$(curl -sI "$URL" | grep -c '^X-Content-Type-Options: nosniff')" = 1 ]
+	curl -s "${URL}metrics" >metrics
+	grep -q '^yodel_connections_sockets_queue_full_total{run="7"} 0$' metrics
+	run -1 grep -E '^yodel_(ledger_consistent|ledger_unexplained|connections_sockets_total)' metrics
 	run -0 timeout 20 curl -sN "${URL}events"
 	sed -n 's/^data: //p' <<<"$output" >events
 	wait "$RUN_PID"
@@ -204,7 +209,9 @@ time_of()
 		lines = [json.loads(line) for line in open("lines")]
 		result = json.load(open("result.json"))
 		assert [e["phase"] for e in lines].count("finished") == 1
-		assert all(e["labels"] == {"run": "7"} for e in lines)
+		assert all(e["labels"] == {"run": "7"} and e["search"] is None for e in lines)
+		assert {e["ledger"]["consistent"] for e in lines[:-1] if e["ledger"]} == {None}
+		assert lines[-1]["ledger"]["consistent"]
 		counts = [e["messages"]["verified"] for e in lines]
 		assert counts == sorted(counts) and counts[0] < counts[-1], counts
 		last = lines[-1]
@@ -262,8 +269,11 @@ time_of()
 	kill -INT "$SPAWNED"
 	wait "$SPAWNED" || : # it may not have sent anything yet
 	[ ! -e socket ]
-	run -71 --separate-stderr "$YODEL" -q --serve nowhere "127.0.0.1:$PORT"
-	[[ $stderr == "yodel: --serve nowhere: "* ]]
+	local address
+	for address in nowhere 99999 '' localhost:0 unix: mptcp:127.0.0.1:0; do
+		run -64 --separate-stderr "$YODEL" -q --serve "$address" "127.0.0.1:$PORT"
+		[ "$stderr" = "yodel: --serve: found \"$address\", expected PORT, ADDRESS:PORT (numeric) or unix:PATH" ]
+	done
 }
 
 @test "a label is refused if its key is no name, is given twice or belongs to the metrics" {
@@ -294,9 +304,23 @@ time_of()
 
 @test "a page follows all steps of a search" {
 	start_yodeld --listen 127.0.0.1:0=echo
-	start_run -c 4 -R 500 -d 500ms --search 'p50<1s' --size 64
+	mkfifo lines
+	start_run -c 4 -R 500 -d 500ms --search 'p50<1s' --size 64 --json-lines lines
 	wait_until is_true 'len(r["search"]) >= 2'
 	curl -s "${URL}report" | grep -q '<h2>Search</h2>'
+	# The FIFO had no reader so far. Each step ends with its figures.
+	spawn reader cat lines
 	kill -INT "$RUN_PID"
 	wait "$RUN_PID" || :
+	wait_until grep -q '"phase":"finished"' reader.out
+	split -l 1 reader.out line.
+	node "$BATS_TEST_DIRNAME/lib/check_schema.js" "$SCHEMA" line.*
+	python3 - <<-'END'
+		import json
+		lines = [json.loads(line) for line in open("reader.out")]
+		for step in 1, 2:
+		    last = [e for e in lines if e["search"] and e["search"]["step"] == step][-1]
+		    assert last["messages"]["verified"] >= last["search"]["rate"] / 4, last
+		    assert step == 2 or last["search"]["rate"] == 500, last
+	END
 }

@@ -110,11 +110,14 @@ collect(struct live *live, uint64_t now_ns)
 static struct live_snapshot
 snapshot_of(const struct live *live)
 {
+	bool is_searching = live->view.plan != NULL && live->view.plan->search != NULL;
 	return (struct live_snapshot){
 		.result = live->has_result ? &live->result : NULL,
 		.phase = live->phase,
 		.connections_open = live->connections_open,
 		.time_ns = live->time_ns,
+		.step = is_searching ? live->step_count + 1 : 0,
+		.rate = is_searching ? live->view.plan->rate_all : 0,
 	};
 }
 
@@ -206,15 +209,23 @@ on_start(void *context, const struct run_view *view)
 		log_warn("cannot read the servers of --ledger during the run");
 }
 
+/* A run ends with the result, a step of --search with an event of its own. */
 static void
 on_stop(void *context)
 {
 	struct live *live = context;
+	if (live->view.plan->search != NULL && is_watched(live)) {
+		uint64_t begun_ns = clock_cpu_ns();
+		collect(live, clock_now_ns());
+		publish(live);
+		live_budget_add_since(&live->budget, begun_ns);
+	}
 	live_ledger_stop(live->ledger);
 	live->ledger = NULL;
 	live->view.plan = NULL;
 }
 
+/* A FIFO needs no reader yet. */
 static int
 open_lines(struct lines *lines, const char *path)
 {
@@ -222,8 +233,7 @@ open_lines(struct lines *lines, const char *path)
 		return 0;
 	lines->fd = STDOUT_FILENO;
 	if (strcmp(path, "-") != 0)
-		lines->fd = open(
-		    path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
+		lines->fd = sink_open(path, O_TRUNC, 0666);
 	if (lines->fd < 0) {
 		log_error("%s", path);
 		return EX_OSERR;
@@ -259,6 +269,12 @@ open_server(struct live *live, const char *address)
 	char error[256], url[160];
 	if (address == NULL)
 		return 0;
+	if (!live_server_is_address(address)) {
+		log_errorx(
+		    "--serve: found \"%s\", expected PORT, ADDRESS:PORT (numeric) or unix:PATH",
+		    address);
+		return EX_USAGE;
+	}
 	live->server = live_server_open(&args, error, sizeof(error));
 	if (live->server == NULL) {
 		log_errorx("--serve %s: %s", address, error);

@@ -90,12 +90,21 @@ ledger_of(const struct result *result)
 	const struct server_totals *server = &result->ledger.server;
 	if (!result->has_ledger)
 		return json_null();
-	return json_pack("{sb sI sI sI sI sI}", "consistent",
-	    (int)result->ledger.consistent, "connections_accepted",
-	    N(server->connections_accepted), "messages_received",
-	    N(server->messages_received), "replies_sent", N(server->replies_sent),
-	    "bytes_received", N(server->bytes_received), "bytes_sent",
-	    N(server->bytes_sent));
+	return json_pack("{so sI sI sI sI sI}", "consistent",
+	    result->is_running ? json_null() : json_boolean(result->ledger.consistent),
+	    "connections_accepted", N(server->connections_accepted),
+	    "messages_received", N(server->messages_received), "replies_sent",
+	    N(server->replies_sent), "bytes_received", N(server->bytes_received),
+	    "bytes_sent", N(server->bytes_sent));
+}
+
+/* The step that goes on; null without --search and at the end. */
+static json_t *
+search_of(const struct live_snapshot *snapshot)
+{
+	if (snapshot->step == 0)
+		return json_null();
+	return json_pack("{sI sf}", "step", N(snapshot->step), "rate", snapshot->rate);
 }
 
 static void
@@ -103,6 +112,7 @@ put_figures(json_t **root, const struct live_snapshot *snapshot)
 {
 	const struct result *result = snapshot->result;
 	json_record_put(root, "labels", result_labels_json(&result->labels));
+	json_record_put(root, "search", search_of(snapshot));
 	json_record_put(root, "elapsed_s", json_real(result->elapsed_s));
 	json_record_put(root, "connections", connections_of(snapshot));
 	json_record_put(root, "messages",

@@ -27,6 +27,8 @@ struct live_snapshot {
 	enum live_phase phase;
 	uint64_t connections_open;
 	uint64_t time_ns; /* CLOCK_REALTIME of all that */
+	size_t step;      /* of --search, from 1; 0: none */
+	double rate;      /* planned for this step, messages per second of all ranks */
 };
 
 /* One line without its newline; heap. */

@@ -151,8 +151,9 @@ copy_last(const struct live_ledger *ledger, struct reading *ret)
 		published = atomic_load(&ledger->board->published);
 		memcpy(ret, &ledger->board->halves[published % 2 * ledger->count],
 		    ledger->count * sizeof(*ret));
-		/* Two readings later this half is being written again. */
-	} while (atomic_load(&ledger->board->published) > published + 1);
+		atomic_thread_fence(memory_order_acquire);
+		/* After one more reading the next one is written into this half. */
+	} while (atomic_load(&ledger->board->published) != published);
 	return published > 0;
 }
 

@@ -17,6 +17,7 @@
 #include "http/http_policy.h"
 #include "http/http_response.h"
 #include "http/http_server.h"
+#include "net/address.h"
 #include "client/live/live_metrics.h"
 #include "client/report/report_html.h"
 #include "client/result/result.h"
@@ -207,8 +208,6 @@ on_request(struct evhttp_request *request, struct http_server *http, void *argum
 	struct live_server *server = argument;
 	const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(request));
 	enum evhttp_cmd_type command = evhttp_request_get_command(request);
-	evhttp_add_header(evhttp_request_get_output_headers(request),
-	    "X-Content-Type-Options", "nosniff");
 	if (command != EVHTTP_REQ_GET && command != EVHTTP_REQ_HEAD) {
 		http_response_send_bad_method(request, "GET, HEAD", HTTP_RESPONSE_TEXT,
 		    xstrdup("expected GET: yodel only reports"));
@@ -249,6 +248,17 @@ parse_address(const char *text, char out[URL_MAX])
 	snprintf(
 	    out, URL_MAX, "%s%s", is_port ? "127.0.0.1:" : "", is_port ? port : text);
 	return HTTP_SERVER_TCP;
+}
+
+bool
+live_server_is_address(const char *text)
+{
+	char name[URL_MAX], error[256];
+	struct address address;
+	if (parse_address(text, name) == HTTP_SERVER_UNIX)
+		return name[0] != '\0';
+	return address_parse(name, &address, error, sizeof(error)) == 0 &&
+	    !address.is_mptcp;
 }
 
 struct live_server *

@@ -38,6 +38,9 @@ struct live_server_args {
 	struct live_budget *budget; /* the texts that are made are added to it */
 };
 
+/* True for PORT, ADDRESS:PORT and unix:PATH. */
+bool live_server_is_address(const char *text);
+
 /* Listens. NULL with one line in error[error_size]. */
 struct live_server *live_server_open(const struct live_server_args *args, char *error,
     size_t error_size) __attribute__((warn_unused_result));

@@ -224,6 +224,28 @@ number_of(const struct json_record_field *field, const void *row)
 	}
 }
 
+/* Counts of different things, which have no sum: each is a family of its own. */
+static bool
+is_apart(const struct json_record_field *field)
+{
+	return field->kind == JSON_RECORD_COUNTS && strcmp(field->name, "sockets") == 0;
+}
+
+static void
+write_apart(const struct metric_writer *writer, const struct json_record_field *field,
+    const struct metric_rows *rows, const char *prefix)
+{
+	char own[METRIC_NAME_MAX];
+	struct json_record_field each[] = { *field, { .name = NULL } };
+	snprintf(own, sizeof(own), "%s_%s", prefix, field->name);
+	each[0].kind = JSON_RECORD_COUNT;
+	for (size_t i = 0; field->names[i] != NULL; i++) {
+		each[0].name = field->names[i];
+		each[0].offset = field->offset + i * sizeof(uint64_t);
+		metric_fields(writer, each, rows, own);
+	}
+}
+
 static void
 write_counts(const struct metric_writer *writer, const struct json_record_field *field,
     const struct metric_rows *rows, const char *name)
@@ -261,6 +283,10 @@ write_field(const struct metric_writer *writer, const struct json_record_field *
 {
 	struct metric_label own[METRIC_LABELS_MAX + 1];
 	char name[METRIC_NAME_MAX], help[256], buffer[24];
+	if (is_apart(field)) {
+		write_apart(writer, field, rows, prefix);
+		return;
+	}
 	bool is_top = strlen(prefix) < strlen(METRIC_PREFIX);
 	bool is_count =
 	    field->kind == JSON_RECORD_COUNT || field->kind == JSON_RECORD_COUNTS;

@@ -3,7 +3,8 @@
  * table of fields (lib/json/json_record.h).
  *
  * A count that only grows is a counter, any other number a gauge; a count for each of
- * several reasons has the label `reason`; times are seconds.
+ * several reasons has the label `reason`, counts of different things are families of
+ * their own; times are seconds.
  */
 #ifndef CLIENT_LIVE_METRIC_SERIES_H
 #define CLIENT_LIVE_METRIC_SERIES_H

@@ -80,11 +80,11 @@ sink_close(struct sink *sink)
 }
 
 int
-sink_open(const char *path)
+sink_open(const char *path, int how, mode_t mode)
 {
-	const int flags = O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
+	const int flags = how | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
 	struct stat st;
-	int fd = open(path, O_WRONLY | O_CREAT | flags, 0640);
+	int fd = open(path, O_WRONLY | O_CREAT | flags, mode);
 	if (fd < 0 && errno != ENXIO) /* a FIFO without a reader, or a socket */
 		return -1;
 	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode)))
@@ -168,13 +168,18 @@ sink_write_line(struct sink *sink, const char *line, size_t length)
 	if (sink->is_cut && sink_write(sink, "\n", 1) != 1)
 		return -1;
 	sink->is_cut = false;
-	long n = sink_write(sink, line, length);
-	if (n == (long)length)
+	size_t done = 0;
+	long n;
+	do {
+		n = sink_write(sink, line + done, length - done);
+		done += n > 0 ? (size_t)n : 0;
+		/* The next write to a file tells why this one was short. */
+	} while (n > 0 && done < length && sink->kind == SINK_FILE);
+	if (done == length)
 		return 0;
-	if (n < 0)
-		return -1;
-	sink->is_cut = n > 0;
-	errno = sink->kind == SINK_FILE ? ENOSPC : EAGAIN;
+	sink->is_cut = done > 0;
+	if (n >= 0)
+		errno = sink->kind == SINK_FILE ? ENOSPC : EAGAIN;
 	return -1;
 }
 

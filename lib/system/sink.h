@@ -17,6 +17,8 @@
 #ifndef LIB_SYSTEM_SINK_H
 #define LIB_SYSTEM_SINK_H
 
+#include <sys/types.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -44,10 +46,11 @@ void sink_own(struct sink *sink, int fd);
 /* Closes what sink_attach() opened and what sink_own() got. */
 void sink_close(struct sink *sink);
 
-/* Opens a file for appending (created with mode 0640), a device, or a FIFO, for
- * sink_own(). A FIFO needs no reader: it is opened for reading too, so that its lines
- * stay there until one comes. The descriptor, or -1 with errno. */
-int sink_open(const char *path) __attribute__((warn_unused_result));
+/* Opens a file (`how`: O_APPEND or O_TRUNC; created with `mode`), a device, or a FIFO.
+ * A FIFO needs no reader: it is opened for reading too, so that its lines stay there
+ * until one comes. The descriptor, or -1 with errno. */
+int sink_open(const char *path, int how, mode_t mode)
+    __attribute__((warn_unused_result));
 
 /* Writes a text, which may contain any bytes. Returns the number of bytes written,
  * fewer than `length` if there was no room for more, or -1 with errno: EAGAIN if there

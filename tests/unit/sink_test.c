@@ -3,12 +3,14 @@
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka needs those above */
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -109,7 +111,7 @@ a_FIFO_opens_without_a_reader_and_keeps_lines_for_one(void **state)
 	strcpy(path, folder);
 	strcat(path, "/fifo");
 	assert_int_equal(mkfifo(path, 0600), 0);
-	int fd = sink_open(path);
+	int fd = sink_open(path, O_APPEND, 0640);
 	assert_true(fd >= 0);
 	sink_own(&sink, fd);
 	assert_int_equal(sink_write_line(&sink, line, sizeof(line) - 1), 0);
@@ -121,7 +123,7 @@ a_FIFO_opens_without_a_reader_and_keeps_lines_for_one(void **state)
 	assert_true(fill(&sink) > 10);
 	sink_close(&sink);
 	unlink(path);
-	assert_int_equal(sink_open(folder), -1);
+	assert_int_equal(sink_open(folder, O_APPEND, 0640), -1);
 	assert_int_equal(errno, EISDIR);
 	rmdir(folder);
 }
@@ -145,6 +147,28 @@ a_line_that_was_cut_ends_before_the_next_one(void **state)
 	close(fds[1]);
 }
 
+static void
+a_line_that_a_file_takes_in_part_fails_with_the_reason(void **state)
+{
+	(void)state;
+	const struct rlimit small = { .rlim_cur = 5, .rlim_max = RLIM_INFINITY };
+	const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+	char path[] = "/tmp/sink_test.XXXXXX";
+	struct sink sink;
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	sink_attach(&sink, fd);
+	assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_int_equal(sink_write_line(&sink, "a line\n", 7), -1);
+	assert_int_equal(errno, EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+	assert_true(sink.is_cut);
+	sink_close(&sink);
+	close(fd);
+	unlink(path);
+}
+
 int
 main(void)
 {
@@ -155,6 +179,8 @@ main(void)
 		    a_full_socket_takes_no_line_and_stays_blocking_for_others),
 		cmocka_unit_test(a_FIFO_opens_without_a_reader_and_keeps_lines_for_one),
 		cmocka_unit_test(a_line_that_was_cut_ends_before_the_next_one),
+		cmocka_unit_test(
+		    a_line_that_a_file_takes_in_part_fails_with_the_reason),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
