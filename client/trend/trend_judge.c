@@ -87,39 +87,49 @@ tails_of_value(const double *earlier, size_t count, double latest, double noise)
 	return (struct tails){ student_upper(t, n - 1), student_upper(-t, n - 1) };
 }
 
-/* Of the points of the reference and the last one. */
+/* Runs with a number of events against the reference. */
 static struct tails
-tails_of_events(const struct trend_figure *figure, const double *values)
+tails_of_events(const struct trend_figure *figure, const double *values, double events)
 {
 	const struct trend_point *earlier = figure->points + figure->reference_first;
 	size_t count = figure->reference_end - figure->reference_first;
-	size_t last = figure->point_count - 1;
 	double n = (double)count, sum = 0, squares = 0;
-	double latest = figure->points[last].value;
 	for (size_t i = 0; i < count; i++)
 		sum += earlier[i].value;
 	for (size_t i = 0; i < count; i++)
 		squares += pow(earlier[i].value - sum / n, 2);
-	struct tails events = {
-		.high = latest > 0 ? beta_regularised(latest, sum + 1, 1 / (n + 1)) : 1,
-		.low = sum > 0 ? 1 - beta_regularised(latest + 1, sum, 1 / (n + 1)) : 1,
+	struct tails tails = {
+		.high = events > 0 ? beta_regularised(events, sum + 1, 1 / (n + 1)) : 1,
+		.low = sum > 0 ? 1 - beta_regularised(events + 1, sum, 1 / (n + 1)) : 1,
 	};
 	if (squares / (n - 1) <= sum / n)
-		return events;
-	struct tails t = tails_of_value(
-	    values + figure->reference_first, count, values[last], NOISE_EVENTS);
-	return (struct tails){ fmax(events.high, t.high), fmax(events.low, t.low) };
+		return tails;
+	struct tails t = tails_of_value(values + figure->reference_first, count,
+	    scaled(figure, events), NOISE_EVENTS);
+	return (struct tails){ fmax(tails.high, t.high), fmax(tails.low, t.low) };
 }
 
-/* The last value against the reference. */
+/* The last value against the reference. Events come in clusters, which make single runs
+ * differ: with the runs from `first_left_out` to the latest, the one with the fewest
+ * events must be worse, or the one with the most better. */
 static enum trend_outcome
-compare(const struct trend_figure *figure, const double *values, double alarm)
+compare(const struct trend_figure *figure, const double *values, size_t first_left_out,
+    double alarm)
 {
 	size_t first = figure->reference_first, last = figure->point_count - 1;
-	struct tails tails = figure->unit == COMPARISON_EVENTS
-	    ? tails_of_events(figure, values)
-	    : tails_of_value(values + first, figure->reference_end - first,
-		  values[last], NOISE_PART);
+	struct tails tails;
+	if (figure->unit == COMPARISON_EVENTS) {
+		double fewest = figure->points[last].value, most = fewest;
+		for (size_t i = first_left_out; i < last; i++) {
+			fewest = fmin(fewest, figure->points[i].value);
+			most = fmax(most, figure->points[i].value);
+		}
+		tails.high = tails_of_events(figure, values, fewest).high;
+		tails.low = tails_of_events(figure, values, most).low;
+	} else {
+		tails = tails_of_value(values + first, figure->reference_end - first,
+		    values[last], NOISE_PART);
+	}
 	bool more_is_better = figure->unit == COMPARISON_COUNT;
 	if (fmin(tails.high, tails.low) > alarm)
 		return TREND_NOISE;
@@ -174,7 +184,9 @@ judge_latest(struct trend_figure *figure, const double *values, double alarm)
 			return TREND_WORSE;
 		if (figure->reference_end - first < TREND_LEVEL_MIN)
 			continue;
-		outcome = compare(figure, values, alarm / share);
+		outcome = compare(figure, values,
+		    left_out == 0 ? figure->point_count - 1 : figure->reference_end,
+		    alarm / share);
 		if (outcome != TREND_NOISE)
 			return outcome;
 	}

@@ -3,9 +3,10 @@
  *
  * The reference of the latest run is the last level of at least TREND_LEVEL_MIN runs
  * before it. Of these the last 1 to 4 are also left out, as long as TREND_LEVEL_MIN
- * remain: they may be worse already, and too few for a change to be found. The first of
- * the five comparisons that shows a difference counts; together they have the false
- * alarm rate that is asked for.
+ * remain: they may be worse already, and too few for a change to be found. Events come
+ * in clusters: of these all runs that are left out must be worse too. The first of the
+ * five comparisons that shows a difference counts; together they have the false alarm
+ * rate that is asked for.
  *
  * Durations and rates are compared by Student's t of one further value. Events are
  * compared by the exact conditional test of two Poisson counts (Przyborowski and

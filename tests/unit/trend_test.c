@@ -152,29 +152,32 @@ a_run_after_the_worse_ones_is_not(void **test_state)
 	}
 }
 
-/* Of ten runs with these events, and a latest one. */
+/* Of ten runs with these events, and the latest ones. */
 static void
 events_are_judged_by_their_number(void **test_state)
 {
 	(void)test_state;
 	static const struct {
 		double earlier[2], latest; /* alternating */
+		size_t latest_count;
 		enum trend_outcome outcome;
 	} rows[] = {
-		{ { 0, 0 }, 0, TREND_NOISE },
-		{ { 0, 0 }, 1, TREND_NOISE }, /* p 1/11 */
-		{ { 0, 0 }, 5, TREND_WORSE }, /* p 1/11^5 */
-		{ { 3, 5 }, 8, TREND_NOISE },
-		{ { 3, 5 }, 19, TREND_WORSE },
-		{ { 40, 60 }, 5, TREND_BETTER },
+		{ { 0, 0 }, 0, 1, TREND_NOISE },
+		{ { 0, 0 }, 1, 1, TREND_NOISE }, /* p 1/11 */
+		{ { 0, 0 }, 5, 1, TREND_WORSE }, /* p 1/11^5 */
+		{ { 0, 0 }, 8, 2, TREND_WORSE },
+		{ { 0, 0 }, 8, 5, TREND_WORSE },
+		{ { 3, 5 }, 8, 1, TREND_NOISE },
+		{ { 3, 5 }, 19, 1, TREND_WORSE },
+		{ { 40, 60 }, 5, 1, TREND_BETTER },
 		/* They come in clusters. */
-		{ { 0, 8 }, 19, TREND_NOISE },
-		{ { 0, 8 }, 200, TREND_WORSE },
+		{ { 0, 8 }, 19, 1, TREND_NOISE },
+		{ { 0, 8 }, 200, 1, TREND_WORSE },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct trend_runs runs = make_events(11, 0);
+		struct trend_runs runs = make_events(10 + rows[i].latest_count, 0);
 		size_t count;
-		for (size_t run = 0; run < 11; run++)
+		for (size_t run = 0; run < runs.count; run++)
 			runs.items[run].rows[0].base.value =
 			    run < 10 ? rows[i].earlier[run % 2] : rows[i].latest;
 		struct trend_group *group = trend_groups_create(&runs, NULL, 0, &count);
