@@ -54,6 +54,7 @@ make_history() # [CHANGE [LATEST_RATE]]
 	run -0 "$YODEL" trend results
 	[[ $output == *"results/31.json: left out: an interim result, its run was going on"* ]]
 	[[ $output == *"30 runs, "* ]]
+	run -3 "$YODEL" trend -q --fail-worse results
 	run -0 "$YODEL" compare results/30.json results/31.json
 	[[ $output == *"new run 1 is an interim result: its run was going on"* ]]
 }
@@ -90,6 +91,41 @@ make_history() # [CHANGE [LATEST_RATE]]
 	[[ $output != *"plans differ"* ]]
 	run -0 "$YODEL" trend results
 	[[ $output = *"plans differ:"*"connections: 4 (20 runs), 8 (10 runs)"* ]]
+	run -64 "$YODEL" trend --by none results
+	[ "$output" = 'yodel trend: --by: no result has the label "none"' ]
+	run -64 "$YODEL" trend --by '' results
+}
+
+@test "a latest result that is invalid or damaged fails" {
+	make_history
+	sed -i 's/"verdict": "valid", "reasons": \[\]/"verdict": "invalid", "reasons": ["busy"]/' results/30.json
+	run -3 --separate-stderr "$YODEL" trend -q --fail-worse results
+	[[ $stderr = *"yodel trend: results/30.json: cannot judge the latest run: its result was left out" ]]
+	run -0 "$YODEL" trend -q results
+	: >results/30.json
+	touch -d 2026-11-30T03:00Z results/30.json
+	run -3 --separate-stderr "$YODEL" trend -q --fail-worse results
+	[[ $stderr = *"results/30.json: left out: line 1, "*"results/30.json: cannot judge "* ]]
+	# A later run has been judged, or the file is something else.
+	touch -d 2026-11-28T03:00Z results/30.json
+	ln -s none results/31.json
+	touch -h -d 2026-11-28T03:00Z results/31.json
+	echo '{ "schema": "yodel.survey/1" }' >results/survey.json
+	run -0 --separate-stderr "$YODEL" trend --fail-worse results
+	[[ ${lines[0]} = "29 runs, "* && $stderr = *"results/31.json: left out: No such file or directory"* ]]
+}
+
+@test "a run counts once" {
+	make_history
+	cp results/3.json copy.json
+	"$YODEL" merge -q -o merged.json results/4.json results/5.json
+	python3 -c 'import json; r = json.load(open("merged.json")); r["trust"] = {"verdict": "valid", "reasons": []}; json.dump(r, open("merged.json", "w"))'
+	run -0 --separate-stderr "$YODEL" trend results copy.json results/30.json
+	[[ ${lines[0]} = "30 runs, "* ]]
+	[[ $stderr = *"results/30.json: its run was already added and counts once"* ]]
+	[ "$(grep -c 'counts once' <<<"$stderr")" = 2 ]
+	run -0 --separate-stderr "$YODEL" trend results merged.json
+	[[ ${lines[0]} = "29 runs, "* && $stderr = *"results/4.json: its run"*"results/5.json: its run"* ]]
 }
 
 @test "the page of a trend has a chart for each figure that varies, and no external resource" {
@@ -124,6 +160,7 @@ make_history() # [CHANGE [LATEST_RATE]]
 	[[ ${lines[0]} = "29 runs, "* ]]
 	[[ $stderr = *"results/other.json: left out: "* ]]
 	[[ $stderr = *"results/1.json: left out: the result is invalid (the client was busy)"* ]]
+	run -0 "$YODEL" trend -q --fail-worse results
 	run -65 --separate-stderr "$YODEL" trend results/other.json
 	[[ $stderr = "yodel trend: results/other.json: "* ]]
 	run -66 --separate-stderr "$YODEL" trend none

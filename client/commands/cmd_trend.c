@@ -6,11 +6,13 @@
 
 #include "lib/log.h"
 #include "lib/options.h"
+#include "lib/printable.h"
 #include "client/commands/commands.h"
 #include "client/trend/trend.h"
 #include "client/trend/trend_html.h"
 #include "client/trend/trend_text.h"
 
+#define EXIT_UNTRUSTED 3
 #define EXIT_WORSE 99
 
 struct trend_options {
@@ -29,7 +31,7 @@ static const struct option_row rows[] = {
 	    .help = "write a page with charts to this file" },
 	{ "fail-worse", 0, NULL, OPTION_FLAG, AT(fail_worse),
 	    .help =
-		"exit 99 if the latest run is worse than those before it by more than their noise" },
+		"exit 99 if the latest run is worse than those before it by more than their noise, 3 if its result is invalid or damaged" },
 	{ "quiet", 'q', NULL, OPTION_FLAG, AT(quiet), .help = "no text on stdout" },
 	{ .name = NULL },
 };
@@ -59,6 +61,36 @@ write_page(const char *path, const struct trend_group *groups, size_t count)
 	return EX_OSERR;
 }
 
+/* 0, or 64 after one line on stderr. */
+static int
+check_keys(const struct trend_options *options, const struct trend_runs *runs)
+{
+	char shown[LABELS_KEY_MAX];
+	for (size_t i = 0; i < options->keys.count; i++) {
+		if (trend_has_label(runs, options->keys.items[i]))
+			continue;
+		printable_escape(options->keys.items[i], shown, sizeof(shown));
+		log_errorx("--by: no result has the label \"%s\"", shown);
+		return EX_USAGE;
+	}
+	return 0;
+}
+
+/* The exit status of --fail-worse. */
+static int
+judge(const struct trend_options *options, const struct trend_runs *runs, bool worse)
+{
+	const struct trend_run *run =
+	    trend_find_unjudged(runs, options->keys.items, options->keys.count);
+	if (worse)
+		return EXIT_WORSE;
+	if (run == NULL)
+		return 0;
+	log_errorx(
+	    "%s: cannot judge the latest run: its result was left out", run->path);
+	return EXIT_UNTRUSTED;
+}
+
 static int
 report(const struct trend_options *options, const struct trend_runs *runs)
 {
@@ -78,7 +110,9 @@ report(const struct trend_options *options, const struct trend_runs *runs)
 	if (options->html != NULL)
 		status = write_page(options->html, groups, count);
 	trend_groups_destroy(groups, count);
-	return status != 0 ? status : worse && options->fail_worse ? EXIT_WORSE : 0;
+	if (status == 0 && options->fail_worse)
+		status = judge(options, runs, worse);
+	return status;
 }
 
 int
@@ -93,6 +127,8 @@ cmd_trend(int argc, char **argv)
 		log_errorx("found no valid result, expected at least one");
 		status = EX_DATAERR;
 	}
+	if (status == 0)
+		status = check_keys(&options, &runs);
 	if (status == 0)
 		status = report(&options, &runs);
 	trend_runs_finish(&runs);

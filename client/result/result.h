@@ -410,6 +410,10 @@ void result_merge_start(struct result *result);
 /* True if a merged result already contains every run of the other one. */
 bool result_merge_contains(const struct result *merged, const struct result *result);
 
+/* Identifies the runs of a result, "ID ID": a copy of its file has the same. "" if a
+ * run cannot be identified. The caller frees it. */
+char *result_merge_ids(const struct result *result);
+
 /* Adds the result of another rank, or of ranks merged before: counts and histograms
  * exactly, seconds by their clock time. Both must have the same load and different
  * ranks. 0, or -1 with one line in error[RESULT_ERROR_MAX]; then *into is only valid

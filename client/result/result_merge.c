@@ -453,6 +453,23 @@ result_merge_contains(const struct result *merged, const struct result *result)
 	return true;
 }
 
+char *
+result_merge_ids(const struct result *result)
+{
+	char *ids = result->rank_count == 0 ? identify(result) : xstrdup("");
+	for (size_t i = 0; i < result->rank_count; i++) {
+		const char *id = result->ranks[i].id;
+		char *longer = id[0] == '\0'
+		    ? NULL
+		    : xasprintf("%s%s%s", ids, i > 0 ? " " : "", id);
+		free(ids);
+		if (longer == NULL)
+			return xstrdup("");
+		ids = longer;
+	}
+	return ids;
+}
+
 static bool
 has_same_steps(const struct result *a, const struct result *b)
 {

@@ -127,6 +127,46 @@ trend_groups_create(const struct trend_runs *runs, const char *const *keys,
 	return groups;
 }
 
+/* A file that cannot be read does not tell its group. */
+static bool
+has_later_run(const struct trend_runs *runs, const struct trend_run *left_out,
+    const char *const *keys, size_t key_count)
+{
+	char name[GROUP_NAME_MAX], other[GROUP_NAME_MAX];
+	group_name(left_out, keys, key_count, name);
+	for (size_t i = runs->count; i-- > 0;) {
+		const struct trend_run *run = &runs->items[i];
+		if (run->started_at_ns <= left_out->started_at_ns)
+			return false;
+		if (left_out->hostname == NULL ||
+		    strcmp(group_name(run, keys, key_count, other), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+const struct trend_run *
+trend_find_unjudged(
+    const struct trend_runs *runs, const char *const *keys, size_t key_count)
+{
+	for (size_t i = 0; i < runs->left_out_count; i++)
+		if (!has_later_run(runs, &runs->left_out[i], keys, key_count))
+			return &runs->left_out[i];
+	return NULL;
+}
+
+bool
+trend_has_label(const struct trend_runs *runs, const char *key)
+{
+	for (size_t i = 0; i < runs->count; i++)
+		if (labels_find(&runs->items[i].labels, key) != NULL)
+			return true;
+	for (size_t i = 0; i < runs->left_out_count; i++)
+		if (labels_find(&runs->left_out[i].labels, key) != NULL)
+			return true;
+	return false;
+}
+
 void
 trend_groups_destroy(struct trend_group *groups, size_t count)
 {

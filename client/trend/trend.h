@@ -28,6 +28,7 @@
 struct trend_run {
 	char *path;
 	uint64_t started_at_ns; /* CLOCK_REALTIME */
+	char *ids;              /* result_merge_ids() */
 	char *hostname;
 	bool is_suspect; /* its trust */
 	struct labels labels;
@@ -39,13 +40,17 @@ struct trend_run {
 struct trend_runs {
 	struct trend_run *items; /* in the order of their start */
 	size_t count;
-	size_t invalid_count; /* results left out: their trust is "invalid" */
+	/* Results that are invalid or interim, without plan and figures. Files that
+	 * cannot be read, but may be results, have the time of their modification and
+	 * no hostname. */
+	struct trend_run *left_out;
+	size_t left_out_count;
 };
 
-/* Reads results: a file, or all files "*.json" of a folder; other documents in a folder
- * are skipped with a warning. 0, or an exit status after one line on stderr: 66 if a
- * path cannot be opened, 65 if a file is not a result. The caller calls
- * trend_runs_finish() in any case. */
+/* Reads results: a file, or all files "*.json" of a folder. Files of a folder that are
+ * not results are left out with a warning, as is a run that another result has. 0, or
+ * an exit status after one line on stderr: 66 if a path cannot be opened, 65 if a file
+ * is not a result. The caller calls trend_runs_finish() in any case. */
 int trend_read(char *const *paths, struct trend_runs *ret)
     __attribute__((warn_unused_result));
 void trend_runs_finish(struct trend_runs *runs);
@@ -95,6 +100,13 @@ void trend_groups_destroy(struct trend_group *groups, size_t count);
 
 /* The median of the points from `first` up to `end`, which is behind it. */
 double trend_level(const struct trend_figure *figure, size_t first, size_t end);
+
+/* A run that was left out and is the latest of its group, or may be; NULL: none. */
+const struct trend_run *trend_find_unjudged(
+    const struct trend_runs *runs, const char *const *keys, size_t key_count);
+
+/* True if a run has this label, also one that was left out. */
+bool trend_has_label(const struct trend_runs *runs, const char *key);
 
 /* True if the latest run of a group is worse in a figure. */
 bool trend_is_worse(const struct trend_group *group);

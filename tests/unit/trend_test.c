@@ -40,7 +40,8 @@ normal(void)
 static struct trend_runs
 make_runs(size_t count, double correlation)
 {
-	struct trend_runs runs = { xcalloc(count, sizeof(*runs.items)), count, 0 };
+	struct trend_runs runs = { .items = xcalloc(count, sizeof(*runs.items)),
+		.count = count };
 	double noise[FIGURES];
 	for (size_t f = 0; f < FIGURES; f++)
 		noise[f] = normal() / sqrt(1 - correlation * correlation);
@@ -255,6 +256,35 @@ the_latest_run_is_compared_with_its_own_level(void **test_state)
 	trend_runs_finish(&runs);
 }
 
+/* That of another group may have been judged. */
+static void
+a_latest_run_that_was_left_out_is_found(void **test_state)
+{
+	(void)test_state;
+	static const char *const keys[] = { "arch" };
+	struct trend_runs runs = make_runs(3, 0);
+	struct trend_run left_out = { .started_at_ns = 2, .hostname = (char[]){ "h" } };
+	for (size_t i = 0; i < 3; i++) {
+		runs.items[i].started_at_ns = i + 1;
+		labels_add(&runs.items[i].labels, "arch", "x86");
+	}
+	labels_add(&left_out.labels, "arch", "arm");
+	runs.left_out = &left_out;
+	runs.left_out_count = 1;
+	assert_null(trend_find_unjudged(&runs, NULL, 0));
+	assert_ptr_equal(trend_find_unjudged(&runs, keys, 1), &left_out);
+	left_out.hostname = NULL;
+	assert_null(trend_find_unjudged(&runs, keys, 1));
+	left_out.started_at_ns = 3;
+	assert_ptr_equal(trend_find_unjudged(&runs, NULL, 0), &left_out);
+	assert_true(trend_has_label(&runs, "arch"));
+	assert_false(trend_has_label(&runs, ""));
+	labels_finish(&left_out.labels);
+	runs.left_out = NULL;
+	runs.left_out_count = 0;
+	trend_runs_finish(&runs);
+}
+
 /* A value of an earlier run is not shown as that of the latest. */
 static void
 a_figure_that_the_latest_run_lacks_is_not_judged(void **test_state)
@@ -290,6 +320,7 @@ main(void)
 		cmocka_unit_test(few_runs_do_not_tell),
 		cmocka_unit_test(the_first_wrong_answers_are_worse_at_once),
 		cmocka_unit_test(the_latest_run_is_compared_with_its_own_level),
+		cmocka_unit_test(a_latest_run_that_was_left_out_is_found),
 		cmocka_unit_test(a_figure_that_the_latest_run_lacks_is_not_judged),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
