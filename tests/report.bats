@@ -399,6 +399,28 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	[[ $output != *"nothing is worse"* ]]
 }
 
+@test "compare shows the outages of --hold" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_valid none -c 10 -R 200 -d 500ms --hold=10s
+	python3 - <<-'END'
+		import json
+		r = json.load(open("none.json"))
+		ends = ["lost"] * 7 + ["open"] * 3
+		r["outages"] = [{"connection": i, "begin_ns": i, "length_ns": 10**9 * (1 + (i == 7)), "end": end}
+		                for i, end in enumerate(ends)]
+		r["hold"].update(periods=10, connections=10, lost=7, open=3)
+		json.dump(r, open("dark.json", "w"))
+	END
+	run -99 "$YODEL" compare --fail-worse none.json dark.json
+	[[ $output =~ "dark connections "\ +0\ +10\ +\+10\ +-\ +WORSE ]]
+	[[ $output =~ "dark periods "\ +0\ +10\ +\+10\ +-\ +WORSE ]]
+	[[ $output =~ "not replaced "\ +0\ +7\ +\+7\ +-\ +WORSE ]]
+	[[ $output =~ "dark time "\ +"0 ns"\ +"11 s"\ +\+"11 s"\ +-\ +WORSE ]]
+	[[ $output =~ "longest dark "\ +"0 ns"\ +"2 s"\ +\+"2 s"\ +-\ +inconclusive ]]
+	run -0 "$YODEL" compare --fail-worse none.json none.json
+	[[ $output =~ "longest dark "[^$'\n']*" within noise" ]]
+}
+
 @test "a file that is not a result is refused with its name and the place of the error" {
 	printf '{\n "schema": "yodel.result/1",\n oops }' >broken.json
 	echo '{"schema": "other"}' >other.json

@@ -466,6 +466,15 @@ check_step(const struct plan *plan, const struct threshold *threshold, char *err
 	    threshold->text, threshold->step, known[0] != '\0' ? known : "none");
 }
 
+static int
+check_threshold(const struct plan *plan, const struct threshold *threshold, char *error)
+{
+	if (threshold->figure == THRESHOLD_DARK && !plan->hold)
+		return refuse(
+		    error, "threshold \"%s\" requires --hold", threshold->text);
+	return check_step(plan, threshold, error);
+}
+
 /* A search uses the open loop and finds its rate. */
 static int
 check_search(struct plan *plan, char *error)
@@ -476,7 +485,7 @@ check_search(struct plan *plan, char *error)
 		return 0;
 	if (threshold_parse(plan->search, &threshold, why, sizeof(why)) < 0)
 		return refuse(error, "--search: %s", why);
-	if (check_step(plan, &threshold, error) != 0)
+	if (check_threshold(plan, &threshold, error) != 0)
 		return EX_USAGE;
 	if (threshold.op == THRESHOLD_GT || threshold.op == THRESHOLD_GE)
 		return refuse(error,
@@ -539,7 +548,7 @@ check_outputs(struct plan *plan, char *error)
 		if (threshold_parse(
 			plan->thresholds.items[i], &threshold, why, sizeof(why)) < 0)
 			return refuse(error, "--threshold: %s", why);
-		if (check_step(plan, &threshold, error) != 0)
+		if (check_threshold(plan, &threshold, error) != 0)
 			return EX_USAGE;
 	}
 	return 0;

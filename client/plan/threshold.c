@@ -28,6 +28,7 @@ static const struct {
 	{ "wrong", THRESHOLD_WRONG },
 	{ "failed", THRESHOLD_FAILED },
 	{ "aborted", THRESHOLD_ABORTED },
+	{ "dark", THRESHOLD_DARK },
 	{ "rate", THRESHOLD_RATE },
 };
 
@@ -173,7 +174,7 @@ threshold_parse(const char *text, struct threshold *ret, char *error, size_t err
 	snprintf(name, sizeof(name), "%.*s", (int)length, text);
 	if (parse_metric(name, &found) < 0) {
 		snprintf(error, error_size,
-		    "threshold \"%s\": found metric \"%s\", expected p50 p99 p99.9 ... mean min max stddev (of response, service.p99 ..., or p99[STEP]), lost, wrong, failed, aborted or rate",
+		    "threshold \"%s\": found metric \"%s\", expected p50 p99 p99.9 ... mean min max stddev (of response, service.p99 ..., or p99[STEP]), lost, wrong, failed, aborted, dark or rate",
 		    text, name);
 		return -1;
 	}

@@ -5,14 +5,14 @@
  *   metric    = [ histogram "." ] figure  histogram: threshold_latency_names, default
  *                                         response
  *             | figure "[" step "]"       of a named step of the conversation
- *             | "lost" | "wrong" | "failed" | "aborted" | "rate"
+ *             | "lost" | "wrong" | "failed" | "aborted" | "dark" | "rate"
  *   figure    = "mean" | "min" | "max" | "stddev" | "p" number
  *
  * p99.9 and p999 are the same. In percentiles and maxima of response and service, lost
  * messages count as infinitely late; in those of response also messages that were due
- * and not sent. Limits: latency a duration (5ms); lost, wrong (messages), failed and
- * aborted (connections) a count or a percentage (0.1%); rate, the verified messages per
- * second, a count (10k).
+ * and not sent. Limits: latency a duration (5ms); lost, wrong (messages), failed,
+ * aborted and dark (connections; see --hold) a count or a percentage (0.1%); rate, the
+ * verified messages per second, a count (10k).
  */
 #ifndef CLIENT_PLAN_THRESHOLD_H
 #define CLIENT_PLAN_THRESHOLD_H
@@ -61,6 +61,7 @@ enum threshold_figure {
 	THRESHOLD_WRONG,
 	THRESHOLD_FAILED,
 	THRESHOLD_ABORTED,
+	THRESHOLD_DARK,
 	THRESHOLD_RATE,
 };
 

@@ -229,6 +229,25 @@ share_failed(const struct result *run)
 		(double)run->connections.attempted };
 }
 
+static struct share
+share_dark(const struct result *run)
+{
+	return (struct share){ (double)run->hold.connections,
+		(double)run->connections.first };
+}
+
+static struct share
+share_periods(const struct result *run)
+{
+	return (struct share){ (double)run->hold.periods, (double)run->messages.sent };
+}
+
+static struct share
+share_not_replaced(const struct result *run)
+{
+	return (struct share){ (double)run->hold.lost, (double)run->connections.first };
+}
+
 /* Losses come in clusters: the variation between the seconds widens the interval of the
  * share of lost messages. */
 static double
@@ -300,22 +319,17 @@ events_of(const struct comparison_side *side, share_fn *share)
 	return share_of(side, share, 0, &ignored).events;
 }
 
+struct share_row {
+	const char *name;
+	share_fn *share;
+	bool is_fault;
+};
+
 static size_t
-compare_shares(const struct comparison_side sides[2], struct comparison_row *rows)
+compare_shares(const struct comparison_side sides[2], const struct share_row *shares,
+    size_t count, struct comparison_row *rows)
 {
-	static const struct {
-		const char *name;
-		share_fn *share;
-		bool is_fault;
-	} shares[] = {
-		{ "lost", share_lost, false },
-		{ "wrong", share_wrong, true },
-		{ "extra bytes", share_extra, true },
-		{ "connections lost", share_connections_lost, false },
-		{ "failed to connect", share_failed, false },
-	};
-	enum { COUNT = sizeof(shares) / sizeof(shares[0]) };
-	for (size_t i = 0; i < COUNT; i++) {
+	for (size_t i = 0; i < count; i++) {
 		rows[i] = (struct comparison_row){
 			.unit = COMPARISON_EVENTS,
 			.base = between(events_of(&sides[0], shares[i].share), NAN),
@@ -325,7 +339,84 @@ compare_shares(const struct comparison_side sides[2], struct comparison_row *row
 		};
 		snprintf(rows[i].name, sizeof(rows[i].name), "%s", shares[i].name);
 	}
-	return COUNT;
+	return count;
+}
+
+static size_t
+compare_losses(const struct comparison_side sides[2], struct comparison_row *rows)
+{
+	static const struct share_row shares[] = {
+		{ "lost", share_lost, false },
+		{ "wrong", share_wrong, true },
+		{ "extra bytes", share_extra, true },
+		{ "connections lost", share_connections_lost, false },
+		{ "failed to connect", share_failed, false },
+	};
+	return compare_shares(sides, shares, sizeof(shares) / sizeof(shares[0]), rows);
+}
+
+/* Of all periods of all connections; an outage more or less makes the error. */
+static struct comparison_estimate
+dark_time_of(const struct result *run, const void *which)
+{
+	double sum = 0, squares = 0;
+	(void)which;
+	for (size_t i = 0; i < run->outage_count; i++) {
+		double length = (double)run->outages[i].length_ns;
+		sum += length;
+		squares += length * length;
+	}
+	struct comparison_estimate found = between(sum, NORMAL_95 * sqrt(squares));
+	found.known = run->hold.unlisted == 0;
+	found.has_interval = found.known;
+	return found;
+}
+
+static struct comparison_estimate
+longest_of(const struct result *run, const void *which)
+{
+	double longest = 0;
+	(void)which;
+	for (size_t i = 0; i < run->outage_count; i++)
+		longest = fmax(longest, (double)run->outages[i].length_ns);
+	struct comparison_estimate found = between(longest, NAN);
+	found.known = run->hold.unlisted == 0;
+	return found;
+}
+
+static bool
+watch_outages(const struct comparison_side *side)
+{
+	for (size_t i = 0; i < side->count; i++)
+		if (side->runs[i].plan.hold_ns == 0)
+			return false;
+	return true;
+}
+
+/* If all runs had --hold. */
+static size_t
+compare_outages(const struct comparison_side sides[2], struct comparison_row *rows)
+{
+	static const struct share_row shares[] = {
+		{ "dark connections", share_dark, false },
+		{ "dark periods", share_periods, false },
+		{ "not replaced", share_not_replaced, false },
+	};
+	if (!watch_outages(&sides[0]) || !watch_outages(&sides[1]))
+		return 0;
+	size_t count =
+	    compare_shares(sides, shares, sizeof(shares) / sizeof(shares[0]), rows);
+	rows[count] =
+	    (struct comparison_row){ .name = "dark time", .unit = COMPARISON_DURATION };
+	compare_row(sides, &rows[count++], dark_time_of, NULL);
+	rows[count] = (struct comparison_row){
+		.name = "longest dark", .unit = COMPARISON_DURATION, .needs_runs = true
+	};
+	compare_row(sides, &rows[count], longest_of, NULL);
+	if (rows[count].base.known &&
+	    rows[count].new.known &&rows[count].base.value == rows[count].new.value)
+		rows[count].outcome = COMPARISON_NOISE;
+	return count + 1;
 }
 
 size_t
@@ -336,7 +427,8 @@ comparison_of(const struct comparison_side sides[2],
 	rows[count] =
 	    (struct comparison_row){ .name = "messages/s", .unit = COMPARISON_COUNT };
 	compare_row(sides, &rows[count++], rate_of, NULL);
-	count += compare_shares(sides, rows + count);
+	count += compare_losses(sides, rows + count);
+	count += compare_outages(sides, rows + count);
 	count += compare_latency(sides, LATENCY_RESPONSE, rows + count);
 	count += compare_latency(sides, LATENCY_SERVICE, rows + count);
 	count += compare_latency(sides, LATENCY_CONNECT, rows + count);

@@ -40,6 +40,7 @@ struct comparison_estimate {
 struct comparison_row {
 	char name[48];
 	enum comparison_unit unit;
+	bool needs_runs; /* single runs are not judged */
 	struct comparison_estimate base, new;
 	enum comparison_outcome outcome;
 };

@@ -100,6 +100,7 @@ refuses_invalid_plans_with_a_reason(void **state)
 		{ { "--expect", "louder", "127.0.0.1:7" }, "louder" },
 		{ { "--expect", "fixed=1", "-p", "2", "127.0.0.1:7" }, "framing" },
 		{ { "--threshold", "p99", "127.0.0.1:7" }, "p99" },
+		{ { "--threshold", "dark<=0", "127.0.0.1:7" }, "requires --hold" },
 		{ { "--half-close", "-d", "1s", "127.0.0.1:7" }, "--half-close" },
 		{ { "--timeout", "0", "127.0.0.1:7" }, "timeout" },
 		{ { "--rank", "4/4", "127.0.0.1:7" }, "I/N" },

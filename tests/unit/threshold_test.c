@@ -46,6 +46,8 @@ sample(void)
 	result.messages.verified = 998;
 	result.messages.lost[MESSAGE_LOSS_RESET] = 2;
 	result.messages_per_s = 12345;
+	result.connections.first = 10;
+	result.hold.connections = 3;
 	return result;
 }
 
@@ -91,6 +93,9 @@ each_figure_is_judged_in_its_own_unit(void **state)
 		{ "lost<0.1%", false },
 		{ "wrong<=0", true },
 		{ "failed<1", true },
+		{ "dark<=3", true },
+		{ "dark<=0", false },
+		{ "dark<30%", false },
 		{ "rate>12k", true },
 		{ "rate>=12346", false },
 	};
