@@ -38,12 +38,12 @@ typedef void (*reply_transform_fn)(const uint8_t *from, size_t length, uint8_t *
 	    "a line of JSON that tells what the server sees of the connection")
 
 /* The kinds of yodeld: those of a message, and those that take the whole stream. */
-#define SERVER_REPLY_KINDS(X, BETWEEN)                                                        \
-	REPLY_KINDS(X, BETWEEN)                                                               \
-	BETWEEN X(WITNESS, witness, false, NULL, NOTHING,                                     \
-	    "greets with a line of JSON, then takes commands of yodel survey, see yodeld(8)") \
-	    BETWEEN                                                                           \
-	    X(CONVERSATION, conversation, false, NULL, FILE,                                  \
+#define SERVER_REPLY_KINDS(X, BETWEEN)                                                                                    \
+	REPLY_KINDS(X, BETWEEN)                                                                                           \
+	BETWEEN X(WITNESS, witness, false, NULL, NOTHING,                                                                 \
+	    "greets with a line of JSON, then takes commands of yodel survey, see What a witness does in yodeld.json(5)") \
+	    BETWEEN                                                                                                       \
+	    X(CONVERSATION, conversation, false, NULL, FILE,                                                              \
 		"the part of the server in the conversation that FILE describes, see yodel-conversation(5); relative to this file")
 
 enum reply_kind {

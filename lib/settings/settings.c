@@ -65,8 +65,8 @@ expected_number(const struct setting *row, char *buffer)
 	const char *off = row->flags & SETTING_OFF ? "; 0 is off" : "";
 	if (row->type == SETTING_INTEGER)
 		snprintf(buffer, SETTINGS_EXPECTED_MAX,
-		    "a whole number from %" PRIu64 " to %" PRIu64 "%s", row->min,
-		    row->max, automatic);
+		    "a whole number from %" PRIu64 " to %" PRIu64 "%s%s", row->min,
+		    row->max, off[0] == '\0' ? "" : " (0 is off)", automatic);
 	else
 		snprintf(buffer, SETTINGS_EXPECTED_MAX,
 		    "a %s from %s to %s (as \"%s\"%s)%s", kinds[row->type].name,

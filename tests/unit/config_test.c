@@ -216,10 +216,17 @@ test_values_on_the_command_line_are_checked_like_those_in_the_file(void **state)
 {
 	const char *const bad_address[] = { "localhost", NULL };
 	const char *const bad_reply[] = { "*:1=lower", NULL };
+	const char *const bad_dscp[] = { "listeners[0].dscp=64", NULL };
+	const char *const bad_days[] = { "listeners[0].tls.expiry_warning_days=4k",
+		NULL };
 
 	(void)state;
 	check_refused(&(struct config_sources){ .workers = "0" }, "--workers",
 	    ": workers: found 0, expected a whole number from 1 to 256 or \"auto\"");
+	check_refused(&(struct config_sources){ .set = bad_dscp }, "--set",
+	    ": listeners[0].dscp: found 64, expected a whole number from 1 to 63 (0 is off)");
+	check_refused(&(struct config_sources){ .set = bad_days }, "--set",
+	    ": listeners[0].tls.expiry_warning_days: found \"4k\", expected a count from 0 to 3650 (as \"10k\")");
 	check_refused(&(struct config_sources){ .listen = bad_address }, "--listen",
 	    ": address: found \"localhost\" without a port, expected \"address:port\" or \"[IPv6 address]:port\"");
 	check_refused(&(struct config_sources){ .listen = bad_reply }, "--listen",
