@@ -14,6 +14,7 @@
 #include "lib/resources.h"
 #include "net/tls/tls_context.h"
 #include "net/tls/tls_tickets.h"
+#include "net/unix_socket.h"
 #include "conf/conversation_reply.h"
 #include "conf/listener_faults.h"
 #include "conf/listener_kind.h"
@@ -170,23 +171,6 @@ load_overrides(const struct config_sources *sources, struct config *config, char
 	    &config_table, config, "--verbose", "log.level", "debug", error);
 }
 
-/* The texts were checked when they were read. */
-static int
-derive_prefixes(
-    char *const *texts, size_t count, struct address_prefix **ret_prefixes, char *error)
-{
-	if (count == 0)
-		return 0;
-	*ret_prefixes = calloc(count, sizeof(**ret_prefixes));
-	if (*ret_prefixes == NULL)
-		return fail(error, "listeners", "out of memory");
-	for (size_t i = 0; i < count; i++)
-		if (address_prefix_parse(
-			texts[i], &(*ret_prefixes)[i], error, CONFIG_ERROR_MAX) < 0)
-			return -1;
-	return 0;
-}
-
 bool
 config_has_witness(const struct config *config)
 {
@@ -210,14 +194,7 @@ derive_listener(
 	    reply_parse_server(
 		listener->reply_text, &listener->reply, error, CONFIG_ERROR_MAX) != 0)
 		return -1;
-	if (derive_prefixes(listener->allow_texts, listener->allow_count,
-		&listener->allow, error) < 0)
-		return -1;
-	if (derive_prefixes(
-		listener->deny_texts, listener->deny_count, &listener->deny, error) < 0)
-		return -1;
-	return derive_prefixes(listener->proxy_from_texts, listener->proxy_from_count,
-	    &listener->proxy_from, error);
+	return 0;
 }
 
 /* The source of a value that is not a default. */
@@ -282,14 +259,18 @@ static int
 derive_conversation(struct config *config, const char *file, size_t i, char *error)
 {
 	struct listener_config *listener = &config->listeners[i];
-	char name[64];
+	char name[64], reason[CONFIG_ERROR_MAX], shown[PRINTABLE_TAIL_MAX];
 	if (listener->reply.kind != REPLY_CONVERSATION)
 		return 0;
 	/* A name of the command line leads from the working directory. */
 	snprintf(name, sizeof(name), "listeners[%zu].reply", i);
 	const char *source = source_of(config, name);
 	bool is_in_file = file != NULL && strcmp(source, file) == 0;
-	return conversation_reply_load(listener, is_in_file ? source : NULL, error);
+	if (conversation_reply_load(listener, is_in_file ? source : NULL, reason) == 0)
+		return 0;
+	snprintf(error, CONFIG_ERROR_MAX, "%s: %s: %.400s",
+	    printable_tail(source, shown, sizeof(shown)), name, reason);
+	return -1;
 }
 
 struct named_file {
@@ -377,7 +358,8 @@ fail_overlap(const struct config *config, const struct named_address *second,
 	char shown[PRINTABLE_TAIL_MAX];
 	const char *source =
 	    printable_tail(source_of(config, second->name), shown, sizeof(shown));
-	if (address_equal(&first->address, &second->address))
+	if (address_is_unix(&first->address) ||
+	    address_equal(&first->address, &second->address))
 		snprintf(error, CONFIG_ERROR_MAX,
 		    "%s: %s: found \"%s\", the address of %s, expected another one",
 		    source, second->name, second->text, first->owner);
@@ -406,7 +388,8 @@ check_against_listeners(const struct config *config, const struct named_address 
 	struct named_address first = { .text = NULL };
 	for (size_t i = 0; i < end; i++) {
 		name_listener(config, i, &first);
-		if (address_overlaps(&first.address, &second->address))
+		if (address_overlaps(&first.address, &second->address) ||
+		    unix_socket_is_same_path(&first.address, &second->address))
 			return fail_overlap(config, second, &first, error);
 	}
 	return 0;
@@ -474,7 +457,7 @@ derive(struct config *config, const char *file, char *error)
 		return -1;
 	if (config->log.syslog && config->log.file != NULL)
 		return fail(error, source_of(config, "log.syslog"),
-		    "log.syslog: found true although log.file is set, expected only one of them");
+		    "log.syslog: found true and a log.file, expected log.file or log.syslog, not both");
 	if (config->group != NULL && config->user == NULL)
 		return fail(error, source_of(config, "group"),
 		    "group: found a group without a user, expected both");

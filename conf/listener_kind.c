@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/system/procfs.h"
+
 #define MODE_DEFAULT 0660
 
 static const char *const kind_names[] = {
@@ -106,6 +108,42 @@ fail_hidden(
 	return -1;
 }
 
+/* The texts were checked when they were read. */
+static int
+derive_prefixes(char *const *texts, size_t count, struct address_prefix **ret_prefixes,
+    char *error, size_t error_size)
+{
+	if (count == 0)
+		return 0;
+	*ret_prefixes = calloc(count, sizeof(**ret_prefixes));
+	if (*ret_prefixes == NULL) {
+		snprintf(error, error_size, "out of memory");
+		return -1;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (address_prefix_parse(
+			texts[i], &(*ret_prefixes)[i], error, error_size) < 0)
+			return -1;
+	return 0;
+}
+
+static int
+derive_lists(struct listener_config *listener, const char **ret_setting, char *error,
+    size_t error_size)
+{
+	*ret_setting = "allow";
+	if (derive_prefixes(listener->allow_texts, listener->allow_count,
+		&listener->allow, error, error_size) < 0)
+		return -1;
+	*ret_setting = "deny";
+	if (derive_prefixes(listener->deny_texts, listener->deny_count, &listener->deny,
+		error, error_size) < 0)
+		return -1;
+	*ret_setting = "proxy_from";
+	return derive_prefixes(listener->proxy_from_texts, listener->proxy_from_count,
+	    &listener->proxy_from, error, error_size);
+}
+
 static int
 derive_users(struct listener_config *listener, char *error, size_t error_size)
 {
@@ -201,6 +239,33 @@ check_given(const struct listener_config *listener, const char **ret_setting,
 	return -1;
 }
 
+/* The kernel must have the congestion control, and allow it to this process. */
+static int
+check_congestion(const struct listener_config *listener, const char **ret_setting,
+    char *error, size_t error_size)
+{
+	const struct socket_options options = { .congestion = listener->congestion };
+	enum socket_option failed;
+	char path[64], names[256], reason[160];
+	if (listener->congestion == NULL ||
+	    socket_options_try(
+		&options, &listener->address, &failed, reason, sizeof(reason)) == 0)
+		return 0;
+	const char *list = errno == EPERM ? "tcp_allowed_congestion_control"
+					  : "tcp_available_congestion_control";
+	*ret_setting = socket_option_name(failed);
+	if (errno != EPERM && errno != ENOENT) {
+		snprintf(error, error_size, "%s", reason);
+		return -1;
+	}
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/%s", list);
+	procfs_read(path, names, sizeof(names));
+	names[strcspn(names, "\n")] = '\0';
+	snprintf(error, error_size, "found \"%s\", expected one of net.ipv4.%s (%s)",
+	    listener->congestion, list, names);
+	return -1;
+}
+
 /* Those of another kind, and those that need a capability that this process lacks. */
 static int
 check_socket_options(const struct listener_config *listener, const char **ret_setting,
@@ -239,9 +304,11 @@ listener_kind_derive(struct listener_config *listener, const char **ret_setting,
     char *error, size_t error_size)
 {
 	uint32_t owner = UINT32_MAX, group = UINT32_MAX;
-	if (check_given(listener, ret_setting, error, error_size) < 0)
+	if (check_given(listener, ret_setting, error, error_size) < 0 ||
+	    derive_lists(listener, ret_setting, error, error_size) < 0)
 		return -1;
-	if (check_socket_options(listener, ret_setting, error, error_size) < 0)
+	if (check_congestion(listener, ret_setting, error, error_size) < 0 ||
+	    check_socket_options(listener, ret_setting, error, error_size) < 0)
 		return -1;
 	*ret_setting = "allow_users";
 	if (derive_users(listener, error, error_size) < 0)

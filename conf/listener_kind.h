@@ -1,7 +1,8 @@
 /*
  * listener_kind.h - a listener is of a kind, by its address: TCP, MPTCP or Unix. Which
- * settings are for which kind; what is derived from those of a Unix socket: owner,
- * group and mode of its file, users and groups that may connect.
+ * settings are for which kind; what is derived from them: prefixes of addresses, and
+ * for a Unix socket owner, group and mode of its file, users and groups that may
+ * connect.
  *
  * Users that a user namespace hides from this process (systemd's PrivateUsers=) appear
  * as user 65534 (user_namespaces(7)): a setting that names one is refused.

@@ -299,8 +299,8 @@ usage_error(const struct ctl_options *options)
 	for (size_t i = 0, at = 0; i < ROWS; i++) {
 		known[i] = rows[i].name;
 		if (at < sizeof(names))
-			at += (size_t)snprintf(
-			    names + at, sizeof(names) - at, " %s", rows[i].name);
+			at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s",
+			    i == 0 ? " " : ", ", rows[i].name);
 	}
 	if (options->command != NULL)
 		nearest = suggest_nearest(options->command, known);

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -245,14 +247,20 @@ http_server_from_fd(
 	return create(args, fd, file, true);
 }
 
+static struct listen_options
+options_of(const struct http_server_args *args)
+{
+	return (struct listen_options){
+		.name = args->name, .group = LISTEN_GROUP_FIRST, .is_v6_only = true
+	};
+}
+
 /* A bound socket, or -1 with the error; *ret_is_started: it listens. */
 static int
 open_socket(const struct http_server_args *args, bool *ret_is_started,
     const struct listen_error *error)
 {
-	const struct listen_options options = {
-		.name = args->name, .group = LISTEN_GROUP_FIRST, .is_v6_only = true
-	};
+	const struct listen_options options = options_of(args);
 	struct address address;
 	enum listen_overlap overlap = LISTEN_NO_OVERLAP;
 	*ret_is_started = true;
@@ -268,6 +276,23 @@ open_socket(const struct http_server_args *args, bool *ret_is_started,
 	    strerror(errno));
 	close(fd);
 	return -1;
+}
+
+int
+http_server_check(
+    const struct http_server_args *args, gid_t group, char *error, size_t error_size)
+{
+	const struct listen_options options = options_of(args);
+	const struct listen_error where = { error, error_size };
+	const struct unix_socket_access access = { .owner = (uid_t)-1, .group = group };
+	bool is_unix = args->kind == HTTP_SERVER_UNIX;
+	char text[sizeof("unix:") + PATH_MAX];
+	struct address address;
+	snprintf(text, sizeof(text), "%s%s", is_unix ? "unix:" : "", args->name);
+	if (address_parse(text, &address, error, error_size) < 0)
+		return -1;
+	return is_unix ? unix_socket_check(&address, &access, error, error_size)
+		       : listen_check(&address, &options, &where);
 }
 
 struct http_server *

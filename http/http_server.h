@@ -40,6 +40,11 @@ struct http_server_args {
 	void *argument;              /* of the handler */
 };
 
+/* Whether http_server_open() and giving its file to the group ((gid_t)-1: that of the
+ * process) could succeed on this host, as far as it shows while the address is in use.
+ * 0, or -1 with one line in error[error_size]. */
+int http_server_check(const struct http_server_args *args, gid_t group, char *error,
+    size_t error_size) __attribute__((warn_unused_result));
 /* Binds and listens; a stale socket file is replaced (net/unix_socket.h). Beside own
  * sockets with an overlapping address it only binds: http_server_start() is due when
  * those of the same address are retired (net/listen.h). NULL with one line in

@@ -50,3 +50,13 @@ capabilities_limit(uint64_t keep)
 		return 0;
 	return syscall(SYS_capset, &header, data) < 0 ? -1 : 0;
 }
+
+bool
+capabilities_has(unsigned number)
+{
+	struct __user_cap_header_struct header = { .version =
+						       _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+	return syscall(SYS_capget, &header, data) == 0 &&
+	    (data[CAP_TO_INDEX(number)].effective & CAP_TO_MASK(number)) != 0;
+}

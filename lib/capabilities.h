@@ -2,6 +2,7 @@
 #ifndef LIB_CAPABILITIES_H
 #define LIB_CAPABILITIES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* A set of capabilities, from linux/capability.h: CAPABILITY(CAP_KILL). */
@@ -15,5 +16,8 @@ int capabilities_limit_bounding_set(uint64_t keep) __attribute__((warn_unused_re
 /* Limits the process itself to those of `keep` that it has: they stay permitted and
  * effective; none is inheritable or ambient. 0, or -1 with errno. */
 int capabilities_limit(uint64_t keep) __attribute__((warn_unused_result));
+
+/* True if the process may use this one now: CAP_CHOWN. */
+bool capabilities_has(unsigned number);
 
 #endif

@@ -13,6 +13,7 @@
 #include "lib/system/process_title.h"
 #include "conf/config.h"
 #include "conf/working_directory.h"
+#include "master/listeners/admin_listener.h"
 #include "master/listeners/certificates.h"
 #include "master/listeners/listener.h"
 #include "master/master_run.h"
@@ -64,6 +65,8 @@ parse_options(int argc, char **argv, struct options *ret)
 		.version = "yodeld " YODEL_VERSION,
 		.intro = "A pre-fork TCP message server that loses no connection.",
 		.rows = rows,
+		.notes =
+		    "Exit status: 0 stopped on request, 64 unknown option or operand, or a missing argument, 71 a system call failed, 74 standard output cannot be written, 78 invalid configuration, also a value of --set, --listen or --workers.",
 	};
 	*ret = (struct options){ .action = ACTION_RUN };
 	options_parse(&command, argc, argv, ret);
@@ -106,14 +109,13 @@ static int
 check_listeners(const struct config *config)
 {
 	char error[CONFIG_ERROR_MAX];
-	for (size_t i = 0; i < config->listener_count; i++) {
-		certificates_warn_of_public_keys(&config->listeners[i]);
-		if (listener_check(&config->listeners[i], error) < 0) {
-			log_errorx("[config_invalid reason] %s", error);
-			return EX_OSERR; /* as the start */
-		}
-	}
-	return EX_OK;
+	int rc = admin_listener_check(config, error);
+	for (size_t i = 0; rc == 0 && i < config->listener_count; i++)
+		rc = listener_check(&config->listeners[i], error);
+	if (rc == 0)
+		return EX_OK;
+	log_errorx("[config_invalid reason] %s", error);
+	return EX_OSERR; /* as the start */
 }
 
 static int

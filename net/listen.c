@@ -217,14 +217,15 @@ listen_default_congestion(char *name, size_t size)
 }
 
 int
-listen_check_congestion(
-    int family, const struct listen_options *options, const struct listen_error *error)
+listen_check(const struct address *address, const struct listen_options *options,
+    const struct listen_error *error)
 {
-	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct address any_port = *address;
+	enum listen_overlap unused;
+	address_set_port(&any_port, 0);
+	int fd = listen_bind(&any_port, options, &unused, error);
 	if (fd < 0)
-		return fail(fd, "open a socket for", options, NULL, error);
-	if (set_congestion(fd, options->congestion) < 0)
-		return fail_congestion(fd, options, error);
+		return -1;
 	close(fd);
 	return 0;
 }

@@ -68,8 +68,10 @@ int listen_set_options(int fd, const struct listen_options *options)
 /* The congestion control that the system gives to new sockets, into name[size]; NULL if
  * it cannot be read. */
 const char *listen_default_congestion(char *name, size_t size);
-/* Whether the kernel would accept options->congestion. 0, or -1 with the error. */
-int listen_check_congestion(int family, const struct listen_options *options,
+/* Whether this host has the address and the options: listen_bind() with a port that the
+ * kernel chooses, so that the own one may be in use. 0, or -1 with errno and the error.
+ */
+int listen_check(const struct address *address, const struct listen_options *options,
     const struct listen_error *error) __attribute__((warn_unused_result));
 
 /* Allows own sockets to be bound beside a socket that was bound alone. */

@@ -8,11 +8,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <linux/capability.h>
+
+#include "lib/capabilities.h"
 
 /* Two seconds in all: another process holds the lock only while it opens a socket. */
 #define LOCK_RETRIES 100
@@ -45,20 +50,31 @@ probe(const struct sockaddr_un *address)
 	return reason;
 }
 
+/* Whether there is no other file at the path. 0, or -1 with the error; *ret_exists: a
+ * socket is there. */
+static int
+check_file(const char *path, bool *ret_exists, char *error, size_t error_size)
+{
+	struct stat st;
+	*ret_exists = lstat(path, &st) == 0;
+	if (!*ret_exists || S_ISSOCK(st.st_mode))
+		return 0;
+	snprintf(error, error_size,
+	    "found a file at %s that is not a socket; remove it or choose another path",
+	    path);
+	return -1;
+}
+
 /* Removes the file of a socket on which no process listens. 0, or -1 with the error. */
 static int
 remove_stale(
     const struct sockaddr_un *address, const char *path, char *error, size_t error_size)
 {
-	struct stat st;
-	if (lstat(path, &st) < 0)
-		return 0;
-	if (!S_ISSOCK(st.st_mode)) {
-		snprintf(error, error_size,
-		    "found a file at %s that is not a socket; remove it or choose another path",
-		    path);
+	bool exists;
+	if (check_file(path, &exists, error, error_size) < 0)
 		return -1;
-	}
+	if (!exists)
+		return 0;
 	errno = probe(address);
 	if (errno == 0) {
 		snprintf(error, error_size,
@@ -113,6 +129,18 @@ unlock(int fd, const char *lock_path)
 	close(fd);
 }
 
+static int
+fail_chown(const char *path, uid_t owner, gid_t group, char *error, size_t error_size)
+{
+	snprintf(error, error_size,
+	    "cannot change owner and group of %s to uid %u and gid %u: %s%s", path,
+	    (unsigned)owner, (unsigned)group, strerror(errno),
+	    errno == EPERM
+		? "; another owner needs CAP_CHOWN, a group must be one of this process"
+		: "");
+	return -1;
+}
+
 int
 unix_socket_set_access(const char *path, const struct unix_socket_access *access,
     char *error, size_t error_size)
@@ -124,15 +152,8 @@ unix_socket_set_access(const char *path, const struct unix_socket_access *access
 	gid_t group = access->group == (gid_t)-1 ? getegid() : access->group;
 	/* A service manager may forbid chown(2): call it only if needed. */
 	if ((st.st_uid != owner || st.st_gid != group) &&
-	    lchown(path, owner, group) < 0) {
-		snprintf(error, error_size,
-		    "cannot change owner and group of %s to uid %u and gid %u: %s%s",
-		    path, (unsigned)owner, (unsigned)group, strerror(errno),
-		    errno == EPERM
-			? "; another owner needs CAP_CHOWN, a group must be one of this process"
-			: "");
-		return -1;
-	}
+	    lchown(path, owner, group) < 0)
+		return fail_chown(path, owner, group, error, error_size);
 	return chmod(path, access->mode) == 0
 	    ? 0
 	    : fail("change the mode of", path, error, error_size);
@@ -146,20 +167,78 @@ fail_folder(const char *path, char *error, size_t error_size)
 	return -1;
 }
 
+/* The folder of a path, into folder[sizeof(sockaddr_un.sun_path)]; returns the name
+ * behind it. */
+static const char *
+split(const char *path, char *folder)
+{
+	const char *slash = strrchr(path, '/');
+	size_t length = slash == path ? 1 : (size_t)(slash - path);
+	snprintf(folder, sizeof(((struct sockaddr_un *)0)->sun_path), "%.*s",
+	    (int)length, path);
+	return slash + 1;
+}
+
+/* Whether this process may make a file in the folder. */
+static int
+check_folder(const char *path, char *error, size_t error_size)
+{
+	char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct stat st;
+	split(path, folder);
+	int rc = stat(folder, &st);
+	if (rc < 0 && errno == ENOENT)
+		return fail_folder(path, error, error_size);
+	if (rc == 0 && !S_ISDIR(st.st_mode)) {
+		errno = ENOTDIR;
+		rc = -1;
+	}
+	return rc < 0 || faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) < 0
+	    ? fail("bind", path, error, error_size)
+	    : 0;
+}
+
+static bool
+is_own_group(gid_t group)
+{
+	gid_t groups[NGROUPS_MAX];
+	int count = getgroups(NGROUPS_MAX, groups);
+	bool is_own = group == getegid();
+	for (int i = 0; i < count; i++)
+		is_own = is_own || groups[i] == group;
+	return is_own;
+}
+
 int
-unix_socket_check_folder(const struct address *address, char *error, size_t error_size)
+unix_socket_check(const struct address *address,
+    const struct unix_socket_access *access, char *error, size_t error_size)
 {
 	const char *path = address_unix_path(address);
-	const char *slash = path == NULL ? NULL : strrchr(path, '/');
-	char folder[sizeof(struct sockaddr_un)];
-	struct stat st;
-	/* RuntimeDirectory= of a unit makes folders of /run when it starts. */
-	if (slash == NULL || slash == path || strncmp(path, "/run/", 5) == 0)
+	bool exists;
+	if (path == NULL)
 		return 0;
-	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
-	return stat(folder, &st) < 0 && errno == ENOENT
-	    ? fail_folder(path, error, error_size)
-	    : 0;
+	if (check_file(path, &exists, error, error_size) < 0)
+		return -1;
+	if (strncmp(path, "/run/", 5) != 0 && check_folder(path, error, error_size) < 0)
+		return -1;
+	uid_t owner = access->owner == (uid_t)-1 ? geteuid() : access->owner;
+	gid_t group = access->group == (gid_t)-1 ? getegid() : access->group;
+	if ((owner == geteuid() && is_own_group(group)) || capabilities_has(CAP_CHOWN))
+		return 0;
+	errno = EPERM;
+	return fail_chown(path, owner, group, error, error_size);
+}
+
+bool
+unix_socket_is_same_path(const struct address *a, const struct address *b)
+{
+	const char *one = address_unix_path(a), *other = address_unix_path(b);
+	char folder[sizeof(a->un.sun_path)], other_folder[sizeof(a->un.sun_path)];
+	struct stat st, other_st;
+	return one != NULL && other != NULL &&
+	    strcmp(split(one, folder), split(other, other_folder)) == 0 &&
+	    stat(folder, &st) == 0 && stat(other_folder, &other_st) == 0 &&
+	    st.st_dev == other_st.st_dev && st.st_ino == other_st.st_ino;
 }
 
 /* Binds fd, which stays the caller's. 0, or -1 with the error. */

@@ -39,11 +39,17 @@ int unix_socket_listen(const struct address *address,
     const struct unix_socket_access *access, int backlog, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 
-/* Whether the folder of a Unix address exists, if it is not of /run, which a unit fills
- * when it starts. 0, or -1 with the line that
+/* Whether this process could create the file of a Unix address with that access. A
+ * socket that is there may be that of a running server. Folders of /run are not
+ * examined: a unit makes them when it starts. 0, or -1 with the line that
  * unix_socket_listen() would give. */
-int unix_socket_check_folder(const struct address *address, char *error,
-    size_t error_size) __attribute__((warn_unused_result));
+int unix_socket_check(const struct address *address,
+    const struct unix_socket_access *access, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
+
+/* True if both are the path of one file, in different spellings: the same name in the
+ * same folder. */
+bool unix_socket_is_same_path(const struct address *a, const struct address *b);
 
 /* Changes the access of an existing file. 0, or -1 with one line in the error. */
 int unix_socket_set_access(const char *path, const struct unix_socket_access *access,

@@ -79,7 +79,7 @@ validate() # SCHEMA FILE...
 }
 
 @test "a duplicate key is refused" {
-	refuses '{ "workers": 1,\n  "workers": 2 }' ':2:3: duplicate key "workers"'
+	refuses '{ "workers": 1,\n  "workers": 2 }' ':2:3: duplicate key "workers", expected it once'
 }
 
 @test "a value of the wrong type or out of range is refused with what was expected" {
@@ -132,7 +132,7 @@ validate() # SCHEMA FILE...
 		':1:16: listeners: found an object, expected a list of 1 to 64 objects'
 	refuses '{ "listeners": [ "127.0.0.1:1" ] }' \
 		':1:18: listeners[0]: found "127.0.0.1:1", expected an object'
-	refuses '{ "listeners": [ { "reply": "echo" } ] }' ':1:18: listeners[0].address: missing'
+	refuses '{ "listeners": [ { "reply": "echo" } ] }' ':1:18: listeners[0].address: missing, expected a string'
 	refuses '{ "listeners": [ { "address": "" } ] }' \
 		':1:31: listeners[0].address: found "", expected a string that is not empty'
 	refuses '{ "listeners": [ { "address": "127.0.0.1" } ] }' \
@@ -182,7 +182,7 @@ validate() # SCHEMA FILE...
 	# A conflict between two values: the error names the origin of the second.
 	refused 'yodeld: --set: listeners[1].address: found "127.0.0.1:1", the address of listeners[0], expected another one' \
 		--listen 127.0.0.1:1 --listen 127.0.0.1:2 --set 'listeners[1].address=127.0.0.1:1'
-	refused 'yodeld: --set: log.syslog: found true although log.file is set, expected only one of them' \
+	refused 'yodeld: --set: log.syslog: found true and a log.file, expected log.file or log.syslog, not both' \
 		--listen 127.0.0.1:1 --set log.file=/x --set log.syslog=true
 	refused 'yodeld: --set: group: found a group without a user, expected both' \
 		--listen 127.0.0.1:1 --set "group=$(id -gn 0)"

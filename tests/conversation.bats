@@ -417,5 +417,5 @@ ledgers_agree() # PORT
 	run -64 "$YODEL" check bad.talk
 	[ "$output" = 'yodel check: bad.talk:2:6: found "anny", expected a placeholder or a name that was captured before; did you mean "any"?' ]
 	run -66 "$YODEL" check missing.talk
-	[ "$output" = "yodel check: missing.talk: No such file or directory" ]
+	[ "$output" = "yodel check: cannot read missing.talk: No such file or directory" ]
 }

@@ -123,7 +123,7 @@ assert hear() in ('', 'reset')"
 	[[ "$output" == *"wrong.talk:2:6: found \"payloat\", expected "* ]]
 	[ "$(wc -l <<<"$output")" = 1 ]
 	run -78 "$BUILD/yodeld" --check -l '127.0.0.1:0=conversation=missing.talk'
-	[[ "$output" == *"missing.talk: "*"No such file"* ]]
+	[[ "$output" == "yodeld: --listen: listeners[0].reply: cannot read "*"missing.talk: No such file or directory" ]]
 	cp "$BATS_TEST_DIRNAME/../conf/examples/server.talk" .
 	"$BUILD/yodeld" --check -l '127.0.0.1:0=conversation=server.talk'
 	"$BUILD/yodeld" --check --set listeners[0].reply=conversation=server.talk

@@ -168,7 +168,7 @@ load_through_proxy()
 	run -1 --separate-stderr ctl faults set all 'dropp'
 	[[ $stderr =~ 'position 1: found "dropp", expected "drop"' ]]
 	run -1 --separate-stderr ctl faults set 1.2.3.4:5 drop
-	[[ $stderr =~ 'expected "all" or the address of a listener' ]]
+	[[ $stderr = *'faults: found "1.2.3.4:5", expected "all" or the address of a listener'* ]]
 	run -64 --separate-stderr ctl faults sett all
 	[[ $stderr == *'expected "set LISTENER FAULT..." or "clear"'* ]]
 }

@@ -31,7 +31,8 @@ YODELCTL=$BUILD/yodelctl
 		grep -qE -- "Fl -${option#--}( |$)" "$top/ctl/yodelctl.1"
 	done
 	run -64 "$YODELCTL"
-	for command in ${output##*expected one of}; do
+	output=${output##*expected one of}
+	for command in ${output//,/}; do
 		grep -qE "^\.It Cm $command( |$)" "$top/ctl/yodelctl.1" || {
 			echo "yodelctl.1: no $command"
 			return 1

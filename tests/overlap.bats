@@ -209,6 +209,9 @@ overlap_is_refused()
 		'--set: admin.address: found "127.0.0.1:7", the address of listeners[0]' 127.0.0.1:7
 	run -78 "$YODELD" --check -l "unix:$PWD/control.sock" --set admin.socket="$PWD/control.sock"
 	[[ $output = *"--set: admin.socket: found \"$PWD/control.sock\", the address of listeners[0], expected another one"* ]]
+	mkdir a
+	run -78 "$YODELD" --check -l "unix:$PWD/x" -l "unix:$PWD/a/../x"
+	[[ $output = *"listeners[1].address: found \"unix:$PWD/a/../x\", the address of listeners[0], expected another one"* ]]
 	"$YODELD" --check -l '*:7' -l '[::]:7' -l 127.0.0.1:8 -l 127.0.0.2:8 -l 127.0.0.1:0 -l '*:0' \
 		--set admin.address=127.0.0.1:0
 }
@@ -222,7 +225,7 @@ overlap_is_refused()
 		'[::ffff:0.0.0.0]:7'
 	overlap_is_refused 'found the multicast address "[ff02::1]:7"' '[ff02::1]:7'
 	ADMIN_ADDRESS='[fe80::1]:7' overlap_is_refused 'admin.address: found the link-local address' :8
-	"$YODELD" --check -l '[fe80::1%lo]:7' -l '[::1]:8'
+	"$YODELD" --print-config -l '[fe80::1%lo]:7' -l '[::1]:8'
 }
 
 @test "[::] is IPv6 only, for listeners and for admin.address" {

@@ -102,12 +102,39 @@ speak()
 	[ "$(speak "$SOCKET" x)" = "answered 1, ended 0" ]
 }
 
-@test "the folder of a Unix socket that is missing is refused by start and check" {
-	local option
+# cannot_listen TEXT ARG... - at the start, and so says --check.
+cannot_listen()
+{
+	local option text=$1
+	shift
 	for option in --check --verbose; do
-		run -71 "$YODELD" $option -l "unix:$PWD/none/socket=echo" --set admin.socket=
-		[[ $output = *"$PWD/none/socket: no such directory; create it or choose another path" ]]
+		run -71 timeout 20 "$@" $option
+		[[ $output = *"$text" ]] || { echo "$option: $output"; return 1; }
 	done
+}
+
+@test "what this host lacks for a socket is refused by start and check" {
+	local folder=$PWD
+	touch file
+	cannot_listen "$PWD/none/socket: no such directory; create it or choose another path" \
+		"$YODELD" -l "unix:$PWD/none/socket=echo" --set admin.socket=
+	cannot_listen "found a file at $PWD/file that is not a socket; remove it or choose another path" \
+		"$YODELD" -l "unix:$PWD/file=echo" --set admin.socket=
+	cannot_listen "admin: found a file at $PWD/file that is not a socket; remove it or choose another path" \
+		"$YODELD" -l unix:@x=echo --set admin.socket="$PWD/file"
+	cannot_listen "cannot bind 192.0.2.1:7: Cannot assign requested address" \
+		"$YODELD" -l 192.0.2.1:7 --set admin.socket=
+	if [ "$(id -u)" = 0 ]; then
+		cd /
+		chmod 711 "$BATS_RUN_TMPDIR" "${BATS_TEST_TMPDIR%/*}" "$folder"
+		local as=(setpriv --reuid=65534 --regid=65534 --clear-groups "$YODELD" --set admin.socket=)
+		cannot_listen "cannot bind $folder/socket: Permission denied" \
+			"${as[@]}" -l "unix:$folder/socket"
+		mkdir -m 777 "$folder/public"
+		cannot_listen "another owner needs CAP_CHOWN, a group must be one of this process" \
+			"${as[@]}" -l "unix:$folder/public/socket" --set listeners[0].owner=root
+		cd "$folder"
+	fi
 	mkdir none
 	"$YODELD" --check -l "unix:$PWD/none/socket=echo" -l "unix:@none=echo"
 }
@@ -407,6 +434,9 @@ start_mptcp() # [ARG...]
 	[[ $output = *'"mptcp":{"fallback":false,"subflows":1}'* ]]
 	run "$YODEL" talk "127.0.0.1:$PORT" <<<x
 	[[ $output = *'"mptcp":{"fallback":true,"subflows":0}'* ]]
+	grep -o '{.*}' <<<"$output" >fallback.json
+	node "$BATS_TEST_DIRNAME/lib/check_schema.js" "$BATS_TEST_DIRNAME/../conf/whoami.schema.json" \
+		fallback.json
 }
 
 @test "reloads, deaths, scaling and an upgrade lose no MPTCP connection" {

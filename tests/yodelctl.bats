@@ -15,7 +15,7 @@ load lib/admin
 	[[ $output = "yodelctl: $PWD/0000"*': cannot connect: File name too long' ]]
 	run -64 ctl
 	run -64 ctl nonsense
-	[[ $output = *'unknown command "nonsense"; expected one of status'* ]]
+	[[ $output = *'unknown command "nonsense"; expected one of status, stats, workers, '* ]]
 	run -64 ctl statu
 	[ "$output" = 'yodelctl: unknown command "statu"; did you mean "status"?' ]
 	run -64 ctl --jsn stats

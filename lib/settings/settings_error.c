@@ -153,14 +153,14 @@ settings_error_check(struct settings_reader *reader, const struct settings_place
 }
 
 int
-settings_error_missing(
-    struct settings_reader *reader, const struct settings_place *place, const char *key)
+settings_error_missing(struct settings_reader *reader,
+    const struct settings_place *place, const struct setting *row)
 {
-	struct settings_place missing = { place, key, 0 };
-	char path[PATH_LENGTH];
+	struct settings_place missing = { place, row->name, 0 };
+	char path[PATH_LENGTH], expected[SETTINGS_EXPECTED_MAX];
 	settings_place_format(&missing, path, sizeof(path));
-	return settings_error_at(
-	    reader, offset_of(reader, place, false), "%s: missing", path);
+	return settings_error_at(reader, offset_of(reader, place, false),
+	    "%s: missing, expected %s", path, settings_expected(row, expected));
 }
 
 int
@@ -358,7 +358,8 @@ settings_error_syntax(struct settings_reader *reader, const json_error_t *error)
 	const char *near = strstr(error->text, " near '");
 	switch (json_error_code(error)) {
 	case json_error_duplicate_key:
-		return settings_error_at(reader, offset, "duplicate key %.*s",
+		return settings_error_at(reader, offset,
+		    "duplicate key %.*s, expected it once",
 		    near != NULL ? (int)strlen(near + 7) - 1 : 0,
 		    near != NULL ? near + 7 : "");
 	case json_error_null_character:

@@ -258,7 +258,7 @@ read_object(struct settings_reader *reader, const struct settings_target *target
 			continue;
 		memcpy(&text, (char *)target->base + row->offset, sizeof(text));
 		if (text == NULL)
-			return settings_error_missing(reader, place, row->name);
+			return settings_error_missing(reader, place, row);
 	}
 	return 0;
 }

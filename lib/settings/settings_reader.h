@@ -59,9 +59,9 @@ int settings_error_check(struct settings_reader *reader,
 /* `unknown key "limits.max_mesage"; did you mean "limits.max_message"?` */
 int settings_error_key(struct settings_reader *reader,
     const struct settings_target *target, const struct settings_place *place);
-/* `listeners[0].address: missing`, for the object at `place`. */
+/* `listeners[0].address: missing, expected a string`, for the object at `place`. */
 int settings_error_missing(struct settings_reader *reader,
-    const struct settings_place *place, const char *key);
+    const struct settings_place *place, const struct setting *row);
 /* `error` is jansson's for reader->text. */
 int settings_error_syntax(struct settings_reader *reader, const json_error_t *error);
 /* The byte at the offset cannot be a part of JSON. */

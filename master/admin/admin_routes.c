@@ -364,10 +364,13 @@ refuse_path(const struct context *context)
 {
 	char text[256] = "no such path; expected one of";
 	size_t at = strlen(text);
+	const char *between = " ";
 	for (size_t i = 0; i < ROUTES && at < sizeof(text); i++) {
-		if (!routes[i].is_change)
-			at += (size_t)snprintf(
-			    text + at, sizeof(text) - at, " %s", routes[i].path);
+		if (routes[i].is_change)
+			continue;
+		at += (size_t)snprintf(
+		    text + at, sizeof(text) - at, "%s%s", between, routes[i].path);
+		between = ", ";
 	}
 	respond(context, HTTP_NOTFOUND, text);
 }

@@ -146,7 +146,7 @@ fault_change_set(struct worker_table *workers, const char *listener,
 			snprintf(ret_text, CONFIG_ERROR_MAX, "%s", refusals);
 		else
 			snprintf(ret_text, CONFIG_ERROR_MAX,
-			    "found \"%.64s\", expected \"" FAULT_CHANGE_ALL
+			    "faults: found \"%.64s\", expected \"" FAULT_CHANGE_ALL
 			    "\" or the address of a listener as configured",
 			    listener);
 		return -1;

@@ -1,6 +1,8 @@
 #include "master/listeners/admin_listener.h"
 
 #include <errno.h>
+#include <grp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +125,26 @@ plan_server(struct admin_listeners *admin, const struct config *config,
 	snprintf(error, CONFIG_ERROR_MAX, "admin: cannot give %s to group %s: %s", name,
 	    config->admin.group, strerror(errno));
 	return -1;
+}
+
+int
+admin_listener_check(const struct config *config, char *error)
+{
+	const struct group *entry =
+	    config->admin.group == NULL ? NULL : getgrnam(config->admin.group);
+	gid_t group = entry == NULL ? (gid_t)-1 : entry->gr_gid;
+	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
+		enum http_server_kind kind = (enum http_server_kind)i;
+		const struct http_server_args args = { .kind = kind,
+			.name = configured_name(config, kind) };
+		char why[CONFIG_ERROR_MAX - 16];
+		if (args.name == NULL ||
+		    http_server_check(&args, group, why, sizeof(why)) == 0)
+			continue;
+		snprintf(error, CONFIG_ERROR_MAX, "admin: %s", why);
+		return -1;
+	}
+	return 0;
 }
 
 int

@@ -21,6 +21,10 @@ struct admin_listeners *admin_listener_create(struct event_base *base,
     http_server_handler handler, void *argument) __attribute__((warn_unused_result));
 void admin_listener_destroy(struct admin_listeners *admin);
 
+/* Whether this host lets them be opened, see listener_check(). 0, or -1 with one line
+ * in error[CONFIG_ERROR_MAX]. */
+int admin_listener_check(const struct config *config, char *error)
+    __attribute__((warn_unused_result));
 /* Opens the listeners of a configuration that are not open. 0, or -1 with one line in
  * error[CONFIG_ERROR_MAX] and nothing changed. Then commit or discard: */
 int admin_listener_plan(struct admin_listeners *admin, const struct config *config,

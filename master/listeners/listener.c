@@ -198,23 +198,16 @@ listener_add_sockets(struct listener *listener, const struct listener_config *co
 }
 
 int
-listener_check_options(const struct listener_config *config, char *error)
-{
-	const struct listen_error where = { error, CONFIG_ERROR_MAX };
-	const struct listen_options options = { .name = config->address_text,
-		.congestion = config->congestion };
-	if (config->congestion == NULL)
-		return 0;
-	return listen_check_congestion(
-	    config->address.storage.ss_family, &options, &where);
-}
-
-int
 listener_check(const struct listener_config *config, char *error)
 {
-	return listener_check_options(config, error) < 0
-	    ? -1
-	    : unix_socket_check_folder(&config->address, error, CONFIG_ERROR_MAX);
+	const struct listener listener = { .name = config->address_text,
+		.address = config->address };
+	const struct listen_options options = options_of(&listener, config);
+	const struct listen_error where = { error, CONFIG_ERROR_MAX };
+	const struct unix_socket_access access = access_of(config);
+	return address_is_unix(&config->address)
+	    ? unix_socket_check(&config->address, &access, error, CONFIG_ERROR_MAX)
+	    : listen_check(&config->address, &options, &where);
 }
 
 static void

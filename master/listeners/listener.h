@@ -63,11 +63,8 @@ void listener_set_socket(struct listener *listener, uint32_t slot, int fd);
 int listener_add_sockets(struct listener *listener,
     const struct listener_config *config, uint32_t slots, char *error)
     __attribute__((warn_unused_result));
-/* Checks that listener_apply_options would succeed. 0, or -1 with one line in
- * error[CONFIG_ERROR_MAX]. */
-int listener_check_options(const struct listener_config *config, char *error)
-    __attribute__((warn_unused_result));
-/* The same, and whether the folder of a Unix socket exists. */
+/* Whether listener_open() could succeed on this host, as far as it shows while the
+ * address is in use. 0, or -1 with one line in error[CONFIG_ERROR_MAX]. */
 int listener_check(const struct listener_config *config, char *error)
     __attribute__((warn_unused_result));
 /* Sets backlog, nodelay and congestion of all sockets. */

@@ -95,8 +95,6 @@ plan_listener(
 {
 	const struct listener_config *new_config = &config->listeners[number];
 	if (keep_listeners(set, new_config, number)) {
-		if (listener_check_options(new_config, error) < 0)
-			return -1;
 		for (struct listener *e = set->first; e != NULL; e = e->next) {
 			if (e->next_config_index != number)
 				continue;

@@ -14,7 +14,7 @@ static int
 fail(const char *path, const char *what, char *error)
 {
 	char tail[PRINTABLE_TAIL_MAX];
-	snprintf(error, CONVERSATION_ERROR_MAX, "%s: %s",
+	snprintf(error, CONVERSATION_ERROR_MAX, "cannot read %s: %s",
 	    printable_tail(path, tail, sizeof(tail)), what);
 	return errno == ENOMEM ? EX_OSERR : EX_NOINPUT;
 }

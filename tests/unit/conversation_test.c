@@ -372,9 +372,10 @@ test_loads_a_file_or_says_why_not(void **state)
 	(void)state;
 	assert_int_equal(
 	    conversation_load("/none/x.talk", &conversation, error), EX_NOINPUT);
-	assert_string_equal(error, "/none/x.talk: No such file or directory");
+	assert_string_equal(
+	    error, "cannot read /none/x.talk: No such file or directory");
 	assert_int_equal(conversation_load("/tmp", &conversation, error), EX_NOINPUT);
-	assert_string_equal(error, "/tmp: Is a directory");
+	assert_string_equal(error, "cannot read /tmp: Is a directory");
 	int fd = mkstemp(path);
 	assert_true(fd >= 0);
 	FILE *file = fdopen(fd, "w");

@@ -78,8 +78,8 @@ static void
 test_a_duplicate_key_is_refused(void **state)
 {
 	(void)state;
-	check_refused(
-	    "{\"cores\": 1, \"cores\": 1}", "f:1:14: duplicate key \"cores\"");
+	check_refused("{\"cores\": 1, \"cores\": 1}",
+	    "f:1:14: duplicate key \"cores\", expected it once");
 }
 
 static void
@@ -99,7 +99,7 @@ test_a_required_key_that_is_missing_or_empty_is_refused(void **state)
 {
 	(void)state;
 	check_refused("{\"ports\": [{\"name\": \"a\"},\n {\"queue\": 100}]}",
-	    "f:2:2: ports[1].name: missing");
+	    "f:2:2: ports[1].name: missing, expected a string");
 	check_refused("{\"ports\": [{\"name\": \"\"}]}",
 	    "f:1:21: ports[0].name: found \"\", expected a string that is not empty");
 }
