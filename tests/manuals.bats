@@ -49,7 +49,7 @@ YODELCTL=$BUILD/yodelctl
 		text = re.sub(r'"\[[a-z0-9_ ]+\] ', '"', text) # names of events (lib/log.h)
 		formats = [f for f in re.findall(r'"((?:[^"\\\n]|\\.)*)"', text) if len(f) > 15]
 		shapes = [".*".join(map(re.escape, re.split("%[a-z0-9.]+", f.partition("; fix:")[0]))) for f in formats]
-		page = open(f"{sys.argv[1]}/master/yodeld.8").read()
+		page = open(f"{sys.argv[1]}/master/yodeld.8").read().replace("\\\n", "")
 		page = page[page.index(".Sh DIAGNOSTICS"):page.index(".Sh SEE ALSO")]
 		lines = re.findall(r'^\.It Li "(.*)"$', page, re.M)
 		assert len(lines) > 5
