@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -249,6 +250,17 @@ units_show_count(uint64_t count, char *buffer)
 		*out++ = digits[i];
 	}
 	*out = '\0';
+	return buffer;
+}
+
+const char *
+units_show_change(double before, double after, char *buffer)
+{
+	double percent = before > 0 ? 100 * (after / before - 1) : 0;
+	if (before <= 0)
+		return strcpy(buffer, "-");
+	snprintf(buffer, UNITS_TEXT_MAX, fabs(percent) < 0.05 ? "0.0 %%" : "%+.1f %%",
+	    percent);
 	return buffer;
 }
 

@@ -37,6 +37,8 @@ const char *units_show_size(uint64_t bytes, char *buffer);
 const char *units_show_duration(uint64_t ns, char *buffer);
 /* 1234567 -> "1,234,567" */
 const char *units_show_count(uint64_t count, char *buffer);
+/* `after` against `before`: "+29.2 %", "0.0 %", "-" if `before` is 0. */
+const char *units_show_change(double before, double after, char *buffer);
 
 /* A time since the epoch in UTC (RFC 3339), "2026-01-02T03:04:05.678Z", with up to 9
  * digits of the fraction. Same buffer rule. */

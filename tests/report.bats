@@ -321,6 +321,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	PORT=$FAULTY_SERVER_PORT run_valid slow -c 4 -d 2s -m hello
 	run -0 "$YODEL" compare --fail-worse fast.json fast.json
 	[[ $output == *"no row is worse by more than noise"* ]]
+	[[ $output =~ "messages/s "+[0-9,]+" "+[0-9,]+" "+0" "+"0.0 %" && $output != *[-+]0.0* ]]
 	run -99 "$YODEL" compare --fail-worse fast.json slow.json
 	[[ $output =~ "service mean"[^$'\n']*WORSE ]]
 	run -0 "$YODEL" compare --fail-worse slow.json fast.json
@@ -341,7 +342,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	[[ $output == *"targets differ: base 127.0.0.1:$PORT, new 127.0.0.1:$FAULTY_SERVER_PORT"* ]]
 	[[ $output != *"one run does not show"* ]]
 	run -0 "$YODEL" compare fast1.json fast2.json -- fast3.json
-	[[ $output == *"one run does not show how much runs differ"* ||
+	[[ $output == *"one run does not show how much runs differ; fix: several runs of each side:"$'\n'"    yodel compare A1 A2 A3 -- B1 B2 B3"* ||
 		$output == *"the load processes waited for a CPU"* ]]
 	run -64 --separate-stderr "$YODEL" compare fast1.json fast2.json fast3.json
 	[ "$stderr" = "yodel compare: found 3 results, expected BASE NEW, or BASE... -- NEW..." ]

@@ -40,19 +40,20 @@ static void
 print_row(const struct comparison_row *row, FILE *out)
 {
 	char before[UNITS_TEXT_MAX], after[UNITS_TEXT_MAX], text[UNITS_TEXT_MAX];
-	char apart[UNITS_TEXT_MAX + 1] = "-", change[32] = "-";
+	char apart[UNITS_TEXT_MAX + 1] = "-", change[UNITS_TEXT_MAX] = "-";
 	const struct comparison_estimate *base = &row->base, *new = &row->new;
 	struct comparison_estimate off = { .value = fabs(new->value - base->value),
 		.known = true };
 	format_figure(row, base, before);
 	format_figure(row, new, after);
 	format_figure(row, &off, text);
-	if (base->known && new->known)
-		snprintf(apart, sizeof(apart), "%s%s",
-		    new->value < base->value ? "-" : "+", text);
-	if (base->known && new->known && base->value > 0)
-		snprintf(change, sizeof(change), "%+.1f %%",
-		    100 * (new->value / base->value - 1));
+	if (base->known && new->known) {
+		const char *sign = result_whole(off.value) == 0 ? ""
+		    : new->value < base->value                  ? "-"
+								: "+";
+		snprintf(apart, sizeof(apart), "%s%s", sign, text);
+		units_show_change(base->value, new->value, change);
+	}
 	fprintf(out, "  %-18s", row->name);
 	if (strlen(row->name) > NAME_WIDTH)
 		fprintf(out, "\n  %18s", "");
@@ -249,7 +250,7 @@ compare(const struct comparison_side sides[2], char **paths, FILE *out)
 	print_conclusion(worse, too_short && !contended, contended, too_rare, out);
 	if (!contended && (sides[0].count == 1 || sides[1].count == 1))
 		fputs(
-		    "  one run does not show how much runs differ: compare BASE BASE BASE -- NEW NEW NEW\n",
+		    "  one run does not show how much runs differ; fix: several runs of each side:\n    yodel compare A1 A2 A3 -- B1 B2 B3\n",
 		    out);
 	return worse;
 }

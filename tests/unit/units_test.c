@@ -194,6 +194,11 @@ test_displayed_values_have_three_significant_digits(void **state)
 	CHECK_TEXTS(units_show_size, sizes);
 	CHECK_TEXTS(units_show_duration, durations);
 	CHECK_TEXTS(units_show_count, counts);
+	char text[UNITS_TEXT_MAX];
+	assert_string_equal(units_show_change(100, 129.2, text), "+29.2 %");
+	assert_string_equal(units_show_change(3000, 2999, text), "0.0 %");
+	assert_string_equal(units_show_change(3000, 2998.4, text), "-0.1 %");
+	assert_string_equal(units_show_change(0, 5, text), "-");
 }
 
 static void
