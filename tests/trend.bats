@@ -21,10 +21,12 @@ make_history() # [CHANGE [LATEST_RATE]]
 		for run in range(1, 31):
 		    rate = 100000 if run < change else 82000
 		    r["rates"]["messages_per_s"] = rate * random.gauss(1, 0.02)
+		    r["messages_per_s_interval95"] = {"low": 0, "high": r["rates"]["messages_per_s"] + 1000}
 		    r["connections"]["lost"] = 0 if run < change else random.randrange(3, 9)
 		    r["started_at"] = "2026-11-%02dT02:00:00.000000000Z" % run
 		    if run == 30 and latest:
 		        r["rates"]["messages_per_s"] = latest
+		        r["messages_per_s_interval95"]["high"] = latest + 1000
 		    json.dump(r, open(f"results/{run}.json", "w"))
 	END
 }
@@ -69,7 +71,8 @@ make_history() # [CHANGE [LATEST_RATE]]
 @test "a latest run that is worse by more than noise fails" {
 	make_history 31 80000
 	run -99 "$YODEL" trend --fail-worse results
-	[[ $output =~ "messages/s "+[0-9,]+" "+80,000" "+-[0-9.]+" %  WORSE" ]]
+	[[ $output =~ "messages/s "+[0-9,]+" "+80,000" "+79,000" "+81,000" "+-[0-9.]+" % WORSE" ]]
+	[[ $output =~ "lost "+0" "+0" "+-" "+-" "+-" noise" ]]
 	run -0 "$YODEL" trend results
 	rm results/30.json
 	run -0 "$YODEL" trend --fail-worse results
@@ -88,9 +91,10 @@ make_history() # [CHANGE [LATEST_RATE]]
 	END
 	run -0 "$YODEL" trend --by arch results
 	[[ $output = *"arch=x86: 20 runs, "*"arch=arm: 10 runs, "* ]]
-	[[ $output != *"plans differ"* ]]
+	[[ $output != *"plans differ"* && $output != *"labels differ"* ]]
 	run -0 "$YODEL" trend results
 	[[ $output = *"plans differ:"*"connections: 4 (20 runs), 8 (10 runs)"* ]]
+	[[ $output = *"labels differ (--by KEY makes groups of runs):"*"arch: x86 (20 runs), arm (10 runs)" ]]
 	run -64 "$YODEL" trend --by none results
 	[ "$output" = 'yodel trend: --by: no result has the label "none"' ]
 	run -64 "$YODEL" trend --by '' results

@@ -45,6 +45,8 @@ write_figure_row(const struct trend_figure *figure, FILE *file)
 	write_cell(file, figure->name);
 	write_cell(file, trend_text_level(figure, text));
 	write_cell(file, trend_text_latest(figure, text));
+	write_cell(file, trend_text_low(figure, text));
+	write_cell(file, trend_text_high(figure, text));
 	write_cell(file, trend_text_difference(figure, text));
 	fprintf(file, "<td class=\"%s\">%s</td></tr>\n", classes[figure->latest],
 	    trend_outcome_names[figure->latest]);
@@ -54,7 +56,7 @@ static void
 write_figures(const struct trend_group *group, FILE *file)
 {
 	fputs(
-	    "<div class=\"scroll\"><table><tr><th></th><th>level</th><th>latest</th><th>difference</th><th>latest run</th></tr>\n",
+	    "<div class=\"scroll\"><table><tr><th></th><th>level</th><th>latest</th><th>95 % from</th><th>to</th><th>difference</th><th>outcome</th></tr>\n",
 	    file);
 	for (size_t i = 0; i < group->figure_count; i++)
 		write_figure_row(&group->figures[i], file);
@@ -87,6 +89,11 @@ write_changes(const struct trend_group *group, FILE *file)
 		fputs("<p class=\"warn\">The plans of the runs differ in ", file);
 		chart_text(file, line);
 		fputs("</p>\n", file);
+	}
+	for (size_t n = 0; trend_text_label(group, n, line); n++) {
+		fputs("<p class=\"warn\">The labels of the runs differ in ", file);
+		chart_text(file, line);
+		fputs(" (--by KEY makes groups of runs)</p>\n", file);
 	}
 }
 

@@ -14,8 +14,8 @@
 #define NOISE_PART 0.001
 #define NOISE_EVENTS 0.5
 
-const char *const trend_outcome_names[] = { "too few runs", "within noise", "better",
-	"WORSE", "not known" };
+const char *const trend_outcome_names[] = { "too few", "noise", "better", "WORSE",
+	"not known" };
 
 static double
 noise_of(const struct trend_figure *figure)

@@ -9,7 +9,8 @@
 #include "client/report/text_layout.h"
 #include "client/result/result_fields.h"
 
-#define NAME_WIDTH 22
+#define NAME_WIDTH 17
+#define LABEL_VALUES_SHOWN 4
 #define TIME_DIGITS 16 /* of "2026-11-29T02:00" */
 
 const char *
@@ -18,16 +19,6 @@ trend_text_value(const struct trend_figure *figure, double value, char *text)
 	return figure->unit == COMPARISON_DURATION
 	    ? units_show_duration(result_whole(value), text)
 	    : units_show_count(result_whole(value), text);
-}
-
-static const char *
-show_percent(double before, double after, char *text)
-{
-	if (before > 0)
-		snprintf(text, UNITS_TEXT_MAX, "%+.1f %%", 100 * (after / before - 1));
-	else
-		snprintf(text, UNITS_TEXT_MAX, "-");
-	return text;
 }
 
 const char *
@@ -49,12 +40,30 @@ trend_text_latest(const struct trend_figure *figure, char *text)
 }
 
 const char *
+trend_text_low(const struct trend_figure *figure, char *text)
+{
+	const struct trend_point *latest = &figure->points[figure->point_count - 1];
+	return figure->latest == TREND_MISSING || !latest->has_interval
+	    ? strcpy(text, "-")
+	    : trend_text_value(figure, latest->low, text);
+}
+
+const char *
+trend_text_high(const struct trend_figure *figure, char *text)
+{
+	const struct trend_point *latest = &figure->points[figure->point_count - 1];
+	return figure->latest == TREND_MISSING || !latest->has_interval
+	    ? strcpy(text, "-")
+	    : trend_text_value(figure, latest->high, text);
+}
+
+const char *
 trend_text_difference(const struct trend_figure *figure, char *text)
 {
 	size_t first = figure->reference_first, end = figure->reference_end;
 	if (first >= end || figure->latest == TREND_MISSING)
 		return strcpy(text, "-");
-	return show_percent(trend_level(figure, first, end),
+	return units_show_change(trend_level(figure, first, end),
 	    figure->points[figure->point_count - 1].value, text);
 }
 
@@ -83,7 +92,7 @@ trend_text_change(const struct trend_group *group, const struct trend_figure *fi
 	size_t run = figure->points[place].run;
 	snprintf(line, TREND_LINE_MAX, "%s -> %s (%s) from run %zu, %s (%s)",
 	    trend_text_value(figure, old, before), trend_text_value(figure, new, after),
-	    show_percent(old, new, percent), run + 1,
+	    units_show_change(old, new, percent), run + 1,
 	    show_time(group->runs[run]->started_at_ns, time), group->runs[run]->path);
 	return line;
 }
@@ -145,6 +154,64 @@ describe_plan(
 	}
 }
 
+/* "arch: x86 (12 runs), arm (3 runs)"; of more values the first ones. False if all runs
+ * have the same value. */
+static bool
+describe_label(
+    const struct trend_group *group, const char *key, char line[TREND_LINE_MAX])
+{
+	const char *values[LABEL_VALUES_SHOWN];
+	size_t counts[LABEL_VALUES_SHOWN], count = 0;
+	bool has_more = false;
+	for (size_t run = 0; run < group->run_count; run++) {
+		const char *value = labels_find(&group->runs[run]->labels, key);
+		size_t i = 0;
+		value = value != NULL ? value : "none";
+		while (i < count && strcmp(values[i], value) != 0)
+			i++;
+		if (i < count) {
+			counts[i]++;
+		} else if (count < LABEL_VALUES_SHOWN) {
+			values[count] = value;
+			counts[count++] = 1;
+		} else {
+			has_more = true;
+		}
+	}
+	size_t length = (size_t)snprintf(line, TREND_LINE_MAX, "%s:", key);
+	for (size_t i = 0; i < count && length < TREND_LINE_MAX; i++)
+		length += (size_t)snprintf(line + length, TREND_LINE_MAX - length,
+		    "%s %.64s (%zu run%s)", i > 0 ? "," : "", values[i], counts[i],
+		    counts[i] == 1 ? "" : "s");
+	if (has_more && length < TREND_LINE_MAX)
+		snprintf(line + length, TREND_LINE_MAX - length, " and others");
+	return count > 1;
+}
+
+/* True if no earlier run of the group has the label. */
+static bool
+is_new_key(const struct trend_group *group, const char *key, size_t run)
+{
+	for (size_t i = 0; i < run; i++)
+		if (labels_find(&group->runs[i]->labels, key) != NULL)
+			return false;
+	return true;
+}
+
+bool
+trend_text_label(const struct trend_group *group, size_t n, char line[TREND_LINE_MAX])
+{
+	for (size_t run = 0; run < group->run_count; run++) {
+		const struct labels *labels = &group->runs[run]->labels;
+		for (size_t i = 0; i < labels->count; i++)
+			if (is_new_key(group, labels->items[i].key, run) &&
+			    describe_label(group, labels->items[i].key, line) &&
+			    n-- == 0)
+				return true;
+	}
+	return false;
+}
+
 /* Seeds are meant to differ. */
 bool
 trend_text_plan(const struct trend_group *group, size_t n, char line[TREND_LINE_MAX])
@@ -167,11 +234,13 @@ static void
 print_figure(const struct trend_figure *figure, FILE *file)
 {
 	char level[UNITS_TEXT_MAX], latest[UNITS_TEXT_MAX], percent[UNITS_TEXT_MAX];
-	fprintf(file, "  %-22s", figure->name);
+	char low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
+	fprintf(file, "  %-17s", figure->name);
 	if (strlen(figure->name) > NAME_WIDTH)
-		fprintf(file, "\n  %22s", "");
-	fprintf(file, " %14s %14s %10s  %s\n", trend_text_level(figure, level),
-	    trend_text_latest(figure, latest), trend_text_difference(figure, percent),
+		fprintf(file, "\n  %17s", "");
+	fprintf(file, " %9s %9s %9s %9s %10s %s\n", trend_text_level(figure, level),
+	    trend_text_latest(figure, latest), trend_text_low(figure, low),
+	    trend_text_high(figure, high), trend_text_difference(figure, percent),
 	    trend_outcome_names[figure->latest]);
 }
 
@@ -204,13 +273,17 @@ print_group(const struct trend_group *group, FILE *file)
 	char line[TREND_LINE_MAX];
 	fprintf(file, "%s%s%s\n\n", group->name, group->name[0] != '\0' ? ": " : "",
 	    trend_text_range(group, line));
-	fprintf(file, "  %-22s %14s %14s %10s  %s\n", "", "level", "latest",
-	    "difference", "latest run");
+	fprintf(file, "  %-17s %9s %9s %9s %9s %10s %s\n", "", "level", "latest",
+	    "95 % from", "to", "difference", "outcome");
 	for (size_t i = 0; i < group->figure_count; i++)
 		print_figure(&group->figures[i], file);
 	print_changes(group, file);
 	for (size_t n = 0; trend_text_plan(group, n, line); n++)
 		fprintf(file, "%s  %s\n", n == 0 ? "\nplans differ:\n" : "", line);
+	for (size_t n = 0; trend_text_label(group, n, line); n++)
+		fprintf(file, "%s  %s\n",
+		    n == 0 ? "\nlabels differ (--by KEY makes groups of runs):\n" : "",
+		    line);
 }
 
 void

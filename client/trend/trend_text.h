@@ -18,7 +18,11 @@ const char *trend_text_value(
  * if it is not known. */
 const char *trend_text_level(const struct trend_figure *figure, char *text);
 const char *trend_text_latest(const struct trend_figure *figure, char *text);
-/* The second against the first in percent ("-" if that is 0, or one is not known). */
+/* The 95 % confidence interval of the latest run within itself; "-" likewise. */
+const char *trend_text_low(const struct trend_figure *figure, char *text);
+const char *trend_text_high(const struct trend_figure *figure, char *text);
+/* The latest run against the level in percent ("-" if that is 0, or one is not known).
+ */
 const char *trend_text_difference(const struct trend_figure *figure, char *text);
 /* "1.2 ms -> 1.55 ms (+29.2 %) from run 25, 2026-11-22 02:00 (r25.json)" */
 const char *trend_text_change(const struct trend_group *group,
@@ -29,6 +33,9 @@ const char *trend_text_range(
 /* Writes the n-th difference between the plans of the runs, "connections: 50 (12 runs),
  * 100 (3 runs)". False behind the last. */
 bool trend_text_plan(
+    const struct trend_group *group, size_t n, char line[TREND_LINE_MAX]);
+/* The n-th label in which the runs differ, "arch: x86 (12 runs), arm (3 runs)". */
+bool trend_text_label(
     const struct trend_group *group, size_t n, char line[TREND_LINE_MAX]);
 
 #endif
