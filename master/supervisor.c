@@ -380,8 +380,8 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 	process_release_listeners(&master->workers);
 	former_config_release(&master->workers);
 	log_report_suppressed();
-	certificates_check(
-	    &master->config.current, &master->config.certificates_checked_s);
+	certificates_check(&master->config.current, &master->listeners,
+	    &master->config.certificates_checked_s);
 	(void)tls_tickets_advance(&master->config.tickets, now_ns);
 	revive_listeners(&master->workers);
 	listener_set_count_overflows(&master->listeners);

@@ -307,14 +307,20 @@ assert tls["offered"] == tls["resumed"] >= tls["handshakes"] - 8 > 20, tls' "$1"
 	done
 }
 
-@test "a key that every user of the host can read is named" {
-	start_tls '"reply": "echo", "framing": "line"'
+@test "a key that every user of the host can read is named, and a certificate that has expired" {
+	start_tls '"reply": "echo", "framing": "line"' '"expiry_warning_days": 7'
 	wait_until logged 'every user of this host can read the key .*server.key \(owner .*, mode 06.4\)'
 	run -0 "$YODELD" --check -c yodeld.json
 	[[ ${lines[0]} = *"can read the key"*"server.key"* ]]
 	chmod o-r server.key
 	run -0 "$YODELD" --check -c yodeld.json
 	[ "$output" = "yodeld.json: the configuration is good" ]
+	DAYS=-1 make_certificate old ca localhost
+	mv old.pem server.pem
+	mv old.key server.key
+	chmod o-r server.key
+	run -0 "$YODELD" --check -c yodeld.json
+	[[ ${lines[0]} = *": CN=localhost expired on "* && ${#lines[@]} = 2 ]]
 }
 
 @test "peers that do it wrong are closed with a reason, in words" {

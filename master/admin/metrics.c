@@ -260,25 +260,25 @@ write_capacity(FILE *out, const struct master *master)
 }
 
 static void
-write_certificate(const struct listener_config *listener,
-    const struct tls_certificate *certificate, const char *name, void *argument)
+write_certificate(const struct listed_certificate *listed, void *argument)
 {
 	FILE *out = argument;
 	/* Addresses and names have no characters to be escaped. */
 	fprintf(out,
 	    PREFIX "tls_certificate_expiry_timestamp_seconds{listener=\"%s\","
 		   "name=\"%s\"} %lld\n",
-	    listener->address_text, name == NULL ? "" : name,
-	    (long long)certificate->not_after);
+	    listed->address, listed->name == NULL ? "" : listed->name,
+	    (long long)listed->certificate->not_after);
 }
 
 static void
-write_certificates(FILE *out, const struct config *config)
+write_certificates(FILE *out, const struct master *master)
 {
 	prometheus_family(out, PREFIX "tls_certificate_expiry_timestamp_seconds",
 	    "gauge",
 	    "when the certificate of a listener expires, in seconds since 1970; name is that of the setting tls.sni, empty for the default certificate");
-	certificates_visit(config, write_certificate, out);
+	certificates_visit(
+	    &master->config.current, &master->listeners, write_certificate, out);
 }
 
 char *
@@ -292,7 +292,7 @@ metrics_format(const struct master *master)
 		write_server(out, master, snapshot);
 		write_rows(out, snapshot);
 		write_capacity(out, master);
-		write_certificates(out, &master->config.current);
+		write_certificates(out, master);
 	}
 	free(snapshot);
 	if (out == NULL || fclose(out) == 0)

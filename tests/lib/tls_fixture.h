@@ -25,6 +25,7 @@ struct tls_fixture {
 	const char *file;  /* FILE.pem and FILE.key */
 	const char *name;  /* common name */
 	const char *names; /* subjectAltName such as "DNS:example.org"; NULL: none */
+	const char *usage; /* extended key usage such as "clientAuth"; NULL: any */
 	bool is_rsa, is_self_signed, is_ca;
 	int from_days, to_days; /* validity from today; both 0: -1 to 30 */
 	int to_seconds;         /* in place of to_days; 0: that */
@@ -95,6 +96,8 @@ tls_fixture_make(const struct tls_fixture *wanted, EVP_PKEY **ret_key)
 		tls_add_extension(x, issuer, NID_basic_constraints, "critical,CA:TRUE");
 	if (wanted->names != NULL)
 		tls_add_extension(x, issuer, NID_subject_alt_name, wanted->names);
+	if (wanted->usage != NULL)
+		tls_add_extension(x, issuer, NID_ext_key_usage, wanted->usage);
 	must(X509_sign(x, issuer_key, EVP_sha256()) > 0);
 	FILE *out = tls_create_file(wanted->file, ".pem");
 	must(PEM_write_X509(out, x) == 1);
