@@ -15,8 +15,9 @@ report_tls_verification(const struct result *result, char *out)
 		snprintf(out, REPORT_LINE_MAX,
 		    "NOT VERIFIED: any certificate was accepted (--tls-insecure)");
 	else if (plan->tls)
-		snprintf(
-		    out, REPORT_LINE_MAX, "verified: %.400s", plan->tls_verification);
+		snprintf(out, REPORT_LINE_MAX, "%s: %.400s",
+		    result->tls.handshakes > 0 ? "verified" : "required",
+		    plan->tls_verification);
 	printable_sanitize(out);
 	return out;
 }

@@ -169,6 +169,11 @@ the_report_says_what_was_verified_negotiated_and_refused(void **state)
 	collect(&result);
 	assert_string_equal(report_tls_verification(&result, line),
 	    "verified: chain to a CA of the system");
+	uint64_t handshakes = result.tls.handshakes;
+	result.tls.handshakes = 0;
+	assert_string_equal(report_tls_verification(&result, line),
+	    "required: chain to a CA of the system");
+	result.tls.handshakes = handshakes;
 	assert_true(reports(&result, "TLS 1.3, A (1), B (1)"));
 	assert_true(
 	    reports(&result, "1 handshake failed: the certificate has expired"));
