@@ -345,8 +345,7 @@ address_keep_family(struct address *addresses, int count, int family)
 {
 	int kept = 0;
 	for (int i = 0; i < count; i++) {
-		int own = addresses[i].storage.ss_family;
-		if (own == family || own == AF_UNIX)
+		if (addresses[i].storage.ss_family == family)
 			addresses[kept++] = addresses[i];
 	}
 	return kept;

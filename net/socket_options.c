@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "lib/system/procfs.h"
 #include "net/mptcp.h"
 
 #ifndef IPV6_FREEBIND
@@ -39,6 +40,7 @@ struct row {
 	const char *capability;
 };
 
+#define FAST_OPEN_SERVER 2 /* of net.ipv4.tcp_fastopen */
 #define INET (SOCKET_TCP | SOCKET_MULTIPATH)
 #define ALL (INET | SOCKET_UNIX)
 #define ROW(member, ...)                                                               \
@@ -214,6 +216,17 @@ error_text(int error)
 	    : strerror(error);
 }
 
+/* The first option that has no effect without another one. */
+static bool
+lacks_keepalive(const struct socket_options *options, enum socket_option *ret)
+{
+	if (options->keepalive != 0)
+		return false;
+	*ret = options->keepalive_interval != 0 ? SOCKET_OPTION_keepalive_interval
+						: SOCKET_OPTION_keepalive_count;
+	return socket_option_is_given(options, *ret);
+}
+
 int
 socket_options_try(const struct socket_options *options, const struct address *address,
     enum socket_option *ret_failed, char *error, size_t error_size)
@@ -226,6 +239,11 @@ socket_options_try(const struct socket_options *options, const struct address *a
 			continue;
 		snprintf(error, error_size, "%s does not have this option",
 		    kind_names[kind]);
+		return -1;
+	}
+	if (lacks_keepalive(options, ret_failed)) {
+		snprintf(error, error_size, "it has no effect without keepalive");
+		errno = EINVAL;
 		return -1;
 	}
 	int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC,
@@ -273,6 +291,14 @@ socket_option_format(
 	return out;
 }
 
+/* The kernel takes the length of the queue, and ignores it without this bit. */
+static bool
+is_fast_open_on(void)
+{
+	return (procfs_number("/proc/sys/net/ipv4/tcp_fastopen") & FAST_OPEN_SERVER) !=
+	    0;
+}
+
 const char *
 socket_option_read(int fd, enum socket_option option, char *out)
 {
@@ -301,6 +327,8 @@ socket_option_read(int fd, enum socket_option option, char *out)
 		number /= 2;
 	if (row->encoding == INVERTED)
 		number = number == 0;
+	if (option == SOCKET_OPTION_fast_open_queue && !is_fast_open_on())
+		number = 0;
 	format_number(row, number, out);
 	return out;
 }

@@ -20,39 +20,40 @@
 /* X(member, type, name on the command line, argument, least, most, help). Types:
  *   NUMBER  uint32_t     BYTES, RATE (bytes a second), TIME (ns)  uint64_t
  *   FLAG    bool         TEXT  char * */
-#define SOCKET_OPTIONS_BOTH(X)                                                         \
-	X(dscp, NUMBER, "dscp", "N", 1, 63,                                            \
-	    "DSCP of the packets, such as 46 (EF) (IP_TOS, IPV6_TCLASS)")              \
-	X(mark, NUMBER, "mark", "N", 1, UINT32_MAX,                                    \
-	    "firewall mark of the packets (SO_MARK); needs CAP_NET_ADMIN")             \
-	X(device, TEXT, "device", "NAME", 0, 0,                                        \
-	    "use this interface or VRF alone (SO_BINDTODEVICE)")                       \
-	X(mss, NUMBER, "mss", "BYTES", 88, 32767,                                      \
-	    "largest segment to send and to announce (TCP_MAXSEG)")                    \
-	X(user_timeout, TIME, "user-timeout", "T", 1000000, 86400 * SOCKET_OPTION_S,   \
-	    "give up a connection whose data is not acknowledged for this long "       \
-	    "(TCP_USER_TIMEOUT)")                                                      \
-	X(keepalive, TIME, "keepalive", "T", SOCKET_OPTION_S, 32767 * SOCKET_OPTION_S, \
-	    "probe a connection that was idle this long (SO_KEEPALIVE, TCP_KEEPIDLE)") \
-	X(keepalive_interval, TIME, "keepalive-interval", "T", SOCKET_OPTION_S,        \
-	    32767 * SOCKET_OPTION_S, "time between keep-alive probes (TCP_KEEPINTVL)") \
-	X(keepalive_count, NUMBER, "keepalive-count", "N", 1, 127,                     \
-	    "unanswered probes that end a connection (TCP_KEEPCNT)")                   \
-	X(send_buffer, BYTES, "send-buffer", "BYTES", 1024, SOCKET_OPTION_BYTES_MAX,   \
-	    "send buffer (SO_SNDBUF); the kernel limits it to net.core.wmem_max")      \
-	X(receive_buffer, BYTES, "receive-buffer", "BYTES", 1024,                      \
-	    SOCKET_OPTION_BYTES_MAX,                                                   \
-	    "receive buffer (SO_RCVBUF); the kernel limits it to net.core.rmem_max")   \
-	X(pacing_rate, RATE, "pacing-rate", "RATE", 1, UINT64_C(1) << 40,              \
-	    "send at most this many bytes per second (SO_MAX_PACING_RATE)")            \
-	X(freebind, FLAG, "freebind", NULL, 0, 0,                                      \
-	    "bind addresses that this host does not have yet (IP_FREEBIND)")           \
-	X(transparent, FLAG, "transparent", NULL, 0, 0,                                \
+#define SOCKET_OPTIONS_BOTH(X)                                                           \
+	X(dscp, NUMBER, "dscp", "N", 1, 63,                                              \
+	    "DSCP of the packets, such as 46 (EF) (IP_TOS, IPV6_TCLASS)")                \
+	X(mark, NUMBER, "mark", "N", 1, UINT32_MAX,                                      \
+	    "firewall mark of the packets (SO_MARK); needs CAP_NET_ADMIN")               \
+	X(device, TEXT, "device", "NAME", 0, 0,                                          \
+	    "use this interface or VRF alone (SO_BINDTODEVICE)")                         \
+	X(mss, NUMBER, "mss", "BYTES", 88, 32767,                                        \
+	    "largest segment to send and to announce (TCP_MAXSEG)")                      \
+	X(user_timeout, TIME, "user-timeout", "T", 1000000, 86400 * SOCKET_OPTION_S,     \
+	    "give up a connection whose data is not acknowledged for this long "         \
+	    "(TCP_USER_TIMEOUT)")                                                        \
+	X(keepalive, TIME, "keepalive", "T", SOCKET_OPTION_S, 32767 * SOCKET_OPTION_S,   \
+	    "probe a connection that was idle this long (SO_KEEPALIVE, TCP_KEEPIDLE)")   \
+	X(keepalive_interval, TIME, "keepalive-interval", "T", SOCKET_OPTION_S,          \
+	    32767 * SOCKET_OPTION_S,                                                     \
+	    "time between keep-alive probes (TCP_KEEPINTVL); requires keepalive")        \
+	X(keepalive_count, NUMBER, "keepalive-count", "N", 1, 127,                       \
+	    "unanswered probes that end a connection (TCP_KEEPCNT); requires keepalive") \
+	X(send_buffer, BYTES, "send-buffer", "BYTES", 1024, SOCKET_OPTION_BYTES_MAX,     \
+	    "send buffer (SO_SNDBUF); the kernel limits it to net.core.wmem_max")        \
+	X(receive_buffer, BYTES, "receive-buffer", "BYTES", 1024,                        \
+	    SOCKET_OPTION_BYTES_MAX,                                                     \
+	    "receive buffer (SO_RCVBUF); the kernel limits it to net.core.rmem_max")     \
+	X(pacing_rate, RATE, "pacing-rate", "RATE", 1, UINT64_C(1) << 40,                \
+	    "send at most this many bytes per second (SO_MAX_PACING_RATE)")              \
+	X(freebind, FLAG, "freebind", NULL, 0, 0,                                        \
+	    "bind addresses that this host does not have yet (IP_FREEBIND)")             \
+	X(transparent, FLAG, "transparent", NULL, 0, 0,                                  \
 	    "bind addresses of other hosts (IP_TRANSPARENT); needs CAP_NET_ADMIN")
 #define SOCKET_OPTIONS_SERVER(X)                                                       \
 	X(fast_open_queue, NUMBER, "fast-open-queue", "N", 1, 65535,                   \
 	    "connections with data in the SYN that may wait for their handshake "      \
-	    "(TCP_FASTOPEN); needs bit 2 of net.ipv4.tcp_fastopen")
+	    "(TCP_FASTOPEN); the kernel grants 0 without bit 2 of net.ipv4.tcp_fastopen")
 #define SOCKET_OPTIONS_CLIENT(X)                                                       \
 	X(congestion, TEXT, "congestion", "NAME", 0, 0,                                \
 	    "congestion control (TCP_CONGESTION)")                                     \
@@ -106,9 +107,9 @@ const char *socket_option_capability(enum socket_option option);
 int socket_options_apply(int fd, const struct socket_options *options,
     enum socket_option *ret_failed) __attribute__((warn_unused_result));
 
-/* Tries all that are given on a socket for the address, which is closed again, and
- * whether they are for that kind. 0, or -1 with the option and one line: the error, and
- * the capability. */
+/* Tries all that are given on a socket for the address, which is closed again, whether
+ * they are for that kind, and have what they require. 0, or -1 with the option and one
+ * line: the error, and the capability. */
 int socket_options_try(const struct socket_options *options,
     const struct address *address, enum socket_option *ret_failed, char *error,
     size_t error_size) __attribute__((warn_unused_result));

@@ -75,6 +75,7 @@ speak()
 	[ "$status" = 0 ]
 	result_matches 'm["verified"] == 1000 and r["addresses"][0]["address"].startswith("unix:/")'
 	run_yodel -c 4 -n 5 --expect whoami --framing line "unix:@$NAME"
+	[[ $output != *"own address and port"* ]]
 	[ "$status" = 0 ]
 	result_matches 'r["whoami"]["connections"] == 4 and r["whoami"]["translated"] == 0'
 	cat >who.py <<-'END'
@@ -421,7 +422,7 @@ start_mptcp() # [ARG...]
 	run_yodel -c 10 -n 5 --expect whoami --framing stream "mptcp:127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	result_matches 'c["sockets"]["mptcp"] == 10 and c["sockets"]["subflows"] >= 10'
-	[[ $output = *"10 of MPTCP, 1 subflows each at the end"* ]]
+	[[ $output = *"10 of MPTCP, 1 subflow each at the end"* ]]
 	[ "$(total mptcp_connections) $(total mptcp_fallbacks)" = "10 0" ]
 	run_yodel -c 3 -n 5 --expect whoami "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
@@ -515,6 +516,9 @@ assert len(accepted) >= 2 and min(accepted[:2]) > 50 and sum(accepted[2:]) == 0,
 import json, sys
 options = json.load(sys.stdin)["listeners"][0]["socket_options"]
 assert len(options) == 12, options
+queue = options.pop("fast_open_queue")
+fast_open = int(open("/proc/sys/net/ipv4/tcp_fastopen").read()) & 2
+assert queue == {"given": "16", "granted": "16" if fast_open else "0"}, queue
 assert [o for o in options if options[o]["given"] != options[o]["granted"]] == ["send_buffer"], options
 assert options["dscp"] == {"given": "46", "granted": "46"}, options'
 	run_yodel -c 4 -n 20 --size 1:20k "127.0.0.1:$PORT"

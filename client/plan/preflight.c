@@ -340,7 +340,9 @@ preflight_read(const struct plan *plan, struct preflight_facts *ret)
 	ret->conntrack_used =
 	    procfs_number("/proc/sys/net/netfilter/nf_conntrack_count");
 	ret->somaxconn = procfs_number("/proc/sys/net/core/somaxconn");
-	if (source_address_find_nonlocal(plan, &nonlocal))
+	/* Their purpose is to bind such addresses. */
+	if (!plan->sockets.freebind && !plan->sockets.transparent &&
+	    source_address_find_nonlocal(plan, &nonlocal))
 		address_format(&nonlocal, ret->nonlocal_source);
 }
 

@@ -96,13 +96,36 @@ verifies_names(const struct plan *plan)
 	return !plan->tls_insecure && (plan->tls_pin == NULL || plan->tls_ca != NULL);
 }
 
+/* As it is requested and looked for in a certificate: without the dot that ends the
+ * name of the root (RFC 6066, 3). */
+static char *
+requested_name(const struct plan *plan, const char *target)
+{
+	char *name = plan->tls_name != NULL ? xstrdup(plan->tls_name) : host_of(target);
+	size_t length = strlen(name);
+	if (length > 1 && name[length - 1] == '.')
+		name[length - 1] = '\0';
+	return name;
+}
+
+/* Of a host, or an address. OpenSSL would accept a certificate for any name that ends
+ * like one that begins with a dot. */
+static bool
+is_name(const char *name)
+{
+	static const char allowed[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:";
+	size_t length = strspn(name, allowed);
+	return name[length] == '\0' && name[0] != '.' && strstr(name, "..") == NULL &&
+	    (length == 0 || name[length - 1] != '.');
+}
+
 static int
 check_names(const struct plan *plan, struct tls_plan *tls, char *error)
 {
 	for (uint32_t i = 0; i < plan->target_count; i++) {
 		const char *target = plan->targets[i].text;
-		tls->names[i] =
-		    plan->tls_name != NULL ? xstrdup(plan->tls_name) : host_of(target);
+		tls->names[i] = requested_name(plan, target);
 		if (tls->names[i][0] == '\0' && verifies_names(plan))
 			return refuse(error,
 			    "--tls: target \"%.128s\" names no host; expected --tls-name, --tls-pin or --tls-insecure",
@@ -111,8 +134,7 @@ check_names(const struct plan *plan, struct tls_plan *tls, char *error)
 			return refuse(error,
 			    "--tls: found a name of %zu bytes, expected at most %d: \"%.64s...\"",
 			    strlen(tls->names[i]), NAME_MAX_BYTES, tls->names[i]);
-		/* OpenSSL would accept a certificate for any name that ends so. */
-		if (tls->names[i][0] == '.')
+		if (!is_name(tls->names[i]))
 			return refuse(error,
 			    "--tls: found the name \"%.128s\", expected that of one host",
 			    tls->names[i]);
@@ -264,7 +286,7 @@ describe(const struct plan *plan)
 	    plan->tls_ca != NULL ? plan->tls_ca : getenv("SSL_CERT_FILE");
 	return xasprintf("chain to a CA of %s, name %s%s%s",
 	    file != NULL ? file : "the system",
-	    plan->tls_name != NULL ? plan->tls_name : "of the target",
+	    plan->tls_name != NULL ? plan->tls_plan->names[0] : "of the target",
 	    plan->tls_pin != NULL ? ", fingerprint " : "",
 	    plan->tls_pin != NULL ? plan->tls_pin : "");
 }

@@ -33,6 +33,15 @@ report_connections_close(const struct result *result, char *out)
 	return out;
 }
 
+/* The kernel grants the option, and the server decides whether it has an effect. */
+static bool
+asks_fast_open(const struct result *result)
+{
+	const char *options = result->plan.socket_options;
+	return options != NULL && strstr(options, "fast_open=1") != NULL &&
+	    result->connections.established > 0;
+}
+
 const char *
 report_connections_sockets(const struct result *result, char *out)
 {
@@ -42,13 +51,14 @@ report_connections_sockets(const struct result *result, char *out)
 	struct report_line line = report_line_start(out);
 	char number[UNITS_TEXT_MAX];
 	if (mptcp > 0)
-		report_line_add(&line, "%s of MPTCP, %.3g subflows each at the end",
+		report_line_add(&line, "%s of MPTCP, %.3g subflow%s each at the end",
 		    units_show_count(mptcp, number),
-		    (double)sockets[SOCKET_SUBFLOWS] / (double)mptcp);
+		    (double)sockets[SOCKET_SUBFLOWS] / (double)mptcp,
+		    sockets[SOCKET_SUBFLOWS] == mptcp ? "" : "s");
 	if (fallbacks > 0)
 		report_line_add(&line, "%s fell back from MPTCP to TCP",
 		    units_show_count(fallbacks, number));
-	if (sockets[SOCKET_FAST_OPEN] > 0)
+	if (sockets[SOCKET_FAST_OPEN] > 0 || asks_fast_open(result))
 		report_line_add(&line, "%s sent data in the SYN",
 		    units_show_count(sockets[SOCKET_FAST_OPEN], number));
 	if (sockets[SOCKET_QUEUE_FULL] > 0)
@@ -65,10 +75,13 @@ report_connections_options(const struct result *result, char *out)
 	out[0] = '\0';
 	if (plan->socket_options == NULL || plan->socket_options[0] == '\0')
 		return out;
-	bool is_same = strcmp(plan->socket_options, plan->socket_options_granted) == 0;
+	const char *granted = plan->socket_options_granted;
+	bool is_same = strcmp(plan->socket_options, granted) == 0;
 	snprintf(out, REPORT_LINE_MAX, "%.300s%s%.300s", plan->socket_options,
-	    is_same ? ", as granted by the kernel" : "; the kernel grants ",
-	    is_same ? "" : plan->socket_options_granted);
+	    is_same                  ? ", as granted by the kernel"
+		: granted[0] == '\0' ? ""
+				     : "; the kernel grants ",
+	    is_same ? "" : granted);
 	printable_sanitize(out);
 	return out;
 }

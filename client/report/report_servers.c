@@ -10,6 +10,16 @@
 #define SHOWN_ADDRESSES 3
 #define SMALLEST 0.0001 /* probability that is shown as such */
 
+/* Unix sockets have no address and port. */
+static bool
+has_addresses(const struct result *result)
+{
+	for (size_t i = 0; i < result->plan.target_count; i++)
+		if (strncmp(result->plan.targets[i], "unix:", strlen("unix:")) != 0)
+			return true;
+	return false;
+}
+
 const char *
 report_servers_translation(const struct result *result, char *out)
 {
@@ -23,6 +33,8 @@ report_servers_translation(const struct result *result, char *out)
 		report_line_add(&line,
 		    "%s of %s connections announced by a PROXY header",
 		    units_show_count(whoami->headers, some), all);
+	if (!has_addresses(result))
+		return out;
 	if (whoami->translated == 0) {
 		report_line_add(&line,
 		    "the server saw this client's own address and port on all %s connections",

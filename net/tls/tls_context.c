@@ -58,9 +58,13 @@ choose_versions(struct tls_context *context, const struct tls_settings *settings
 	if (!tls_suites_parse(settings->ciphers, suites, error, TLS_ERROR_MAX))
 		return false;
 	if (min == 0)
-		min = suites->tls_1_2[0] == '\0' ? TLS_VERSION_1_3 : TLS_VERSION_1_2;
+		min = suites->tls_1_2[0] == '\0' && max != TLS_VERSION_1_2
+		    ? TLS_VERSION_1_3
+		    : TLS_VERSION_1_2;
 	if (max == 0)
-		max = suites->tls_1_3[0] == '\0' ? TLS_VERSION_1_2 : TLS_VERSION_1_3;
+		max = suites->tls_1_3[0] == '\0' && min != TLS_VERSION_1_3
+		    ? TLS_VERSION_1_2
+		    : TLS_VERSION_1_3;
 	if (min > max)
 		return set_error(error,
 		    "found %s as the lowest version and %s as the "

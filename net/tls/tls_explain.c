@@ -10,6 +10,8 @@
 #include "net/tls/tls_alert.h"
 #include "net/tls/tls_ciphers.h"
 
+#define VERSIONS_MAX 32
+
 __attribute__((format(printf, 3, 4))) static void
 explain(struct tls_observer *observer, enum tls_failure kind, const char *format, ...)
 {
@@ -97,6 +99,16 @@ tls_explain_first_bytes(
 	return true;
 }
 
+/* "TLS 1.2 to TLS 1.3", or the only version; into out[VERSIONS_MAX], returned. */
+static const char *
+format_versions(const struct tls_context *context, char *out)
+{
+	bool is_one = context->min_version == context->max_version;
+	snprintf(out, VERSIONS_MAX, "%s%s%s", tls_version_name(context->min_version),
+	    is_one ? "" : " to ", is_one ? "" : tls_version_name(context->max_version));
+	return out;
+}
+
 /* What an alert of the peer means. */
 static void
 explain_alert(struct tls_observer *observer, const struct tls_context *context)
@@ -104,12 +116,12 @@ explain_alert(struct tls_observer *observer, const struct tls_context *context)
 	unsigned alert = (unsigned)observer->alert_received;
 	const char *peer = observer->is_server ? "client" : "server";
 	const char *name = tls_alert_name(alert);
+	char versions[VERSIONS_MAX];
 	switch (alert) {
 	case TLS_ALERT_PROTOCOL_VERSION:
 		explain(observer, TLS_FAILURE_VERSION,
-		    "the %s supports no version from %s to %s (alert %s)", peer,
-		    tls_version_name(context->min_version),
-		    tls_version_name(context->max_version), name);
+		    "the %s does not support %s (alert %s)", peer,
+		    format_versions(context, versions), name);
 		return;
 	case TLS_ALERT_CERTIFICATE_REQUIRED:
 		explain(observer, TLS_FAILURE_NO_CERTIFICATE,
@@ -155,22 +167,20 @@ static void
 explain_version(struct tls_observer *observer, const struct tls_context *context)
 {
 	const char *peer = observer->is_server ? "client" : "server";
+	char versions[VERSIONS_MAX];
 	if (observer->offered_version == 0)
 		explain(observer, TLS_FAILURE_VERSION,
-		    "the %s uses another version than %s to %s", peer,
-		    tls_version_name(context->min_version),
-		    tls_version_name(context->max_version));
+		    "the %s uses another version than %s", peer,
+		    format_versions(context, versions));
 	else if (observer->offered_version < context->min_version)
 		explain(observer, TLS_FAILURE_VERSION,
 		    "the %s supports at most %s, expected at least %s", peer,
 		    tls_version_name(observer->offered_version),
 		    tls_version_name(context->min_version));
 	else
-		explain(observer, TLS_FAILURE_VERSION,
-		    "the %s offers %s, expected %s to %s", peer,
-		    tls_version_name(observer->offered_version),
-		    tls_version_name(context->min_version),
-		    tls_version_name(context->max_version));
+		explain(observer, TLS_FAILURE_VERSION, "the %s offers %s, expected %s",
+		    peer, tls_version_name(observer->offered_version),
+		    format_versions(context, versions));
 }
 
 static void

@@ -10,6 +10,7 @@
 
 #include "client/plan/plan.h"
 #include "client/plan/plan_options.h"
+#include "client/plan/preflight.h"
 #include "client/plan/source_address.h"
 
 /* Parses and checks a command line; returns the status of plan_check. */
@@ -107,6 +108,7 @@ refuses_invalid_plans_with_a_reason(void **state)
 		{ { "--rank", "0/9", "127.0.0.1:7" }, "ranks" },
 		{ { "--start-at", "soon", "127.0.0.1:7" }, "soon" },
 		{ { "--source-ip", "nowhere", "127.0.0.1:7" }, "nowhere" },
+		{ { "-4", "unix:/run/echo" }, "has no IPv4 address" },
 		{ { "127.0.0.1" }, "127.0.0.1" },
 		{ { "127.0.0.1:0" }, "port" },
 		{ { NULL }, "HOST:PORT" },
@@ -176,6 +178,12 @@ loopback_gets_more_source_addresses_when_ports_run_short(void **state)
 	assert_string_equal(address_format(&source, text), "10.1.0.1:0");
 	assert_true(source_address_of(&plan, 7, &source));
 	assert_string_equal(address_format(&source, text), "10.0.0.1:0");
+	struct preflight_facts facts;
+	preflight_read(&plan, &facts);
+	assert_string_equal(facts.nonlocal_source, "10.0.0.1:0");
+	plan.sockets.freebind = true; /* for such addresses */
+	preflight_read(&plan, &facts);
+	assert_string_equal(facts.nonlocal_source, "");
 	plan_finish(&plan);
 	assert_int_equal(PLAN_OF(&plan, error, "--source-ip", "::2", "[::1]:7"), 0);
 	assert_true(source_address_of(&plan, 0, &source));

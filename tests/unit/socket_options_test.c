@@ -80,6 +80,9 @@ test_an_option_of_another_kind_of_socket_is_refused(void **state)
 {
 	const struct socket_options timeout = { .user_timeout = SOCKET_OPTION_S };
 	const struct socket_options dscp = { .dscp = 1 };
+	const struct socket_options interval = { .keepalive_interval =
+						     SOCKET_OPTION_S };
+	const struct socket_options probes = { .keepalive_count = 3 };
 	char unknown_name[] = "no-such-control";
 	const struct socket_options unknown = { .congestion = unknown_name };
 	struct address address;
@@ -88,6 +91,8 @@ test_an_option_of_another_kind_of_socket_is_refused(void **state)
 	(void)state;
 	check_refused(&timeout, "mptcp:127.0.0.1:1", "MPTCP does not have this option");
 	check_refused(&dscp, "unix:@x", "a Unix socket does not have this option");
+	check_refused(&interval, "127.0.0.1:1", "it has no effect without keepalive");
+	check_refused(&probes, "[::1]:1", "it has no effect without keepalive");
 	check_refused(&unknown, "127.0.0.1:1",
 	    "the kernel has no such congestion control (see net.ipv4.tcp_available_congestion_control)");
 	assert_int_equal(

@@ -182,10 +182,15 @@ test_settings_that_cannot_be_are_refused(void **state)
 	refused(true, &s, "found cipher suite \"\"", "expected");
 	s.ciphers = "ECDHE-RSA-AES128-GCM-SHA256";
 	s.min_version = TLS_VERSION_1_3;
-	refused(
-	    true, &s, "found TLS 1.3 as the lowest version", "TLS 1.2 as the highest");
+	refused(true, &s, "found no cipher suite for TLS 1.3", "ECDHE-RSA");
 	s.max_version = TLS_VERSION_1_3;
 	refused(true, &s, "found no cipher suite for TLS 1.3", "ECDHE-RSA");
+	s.max_version = TLS_VERSION_1_2;
+	refused(
+	    true, &s, "found TLS 1.3 as the lowest version", "TLS 1.2 as the highest");
+	s.ciphers = "TLS_AES_128_GCM_SHA256";
+	s.min_version = 0;
+	refused(true, &s, "found no cipher suite for TLS 1.2", "TLS_AES");
 	s = server_settings();
 	s.min_version = TLS_VERSION_1_3;
 	s.max_version = TLS_VERSION_1_2;

@@ -256,7 +256,7 @@ test_ends_without_anything_in_common_say_what_is_missing(void **state)
 	    "the client supports at most TLS 1.2, expected at least TLS 1.3");
 	assert_int_equal(client.kind, TLS_FAILURE_VERSION);
 	assert_string_equal(client.reason,
-	    "the server supports no version from TLS 1.2 to TLS 1.2 (alert "
+	    "the server does not support TLS 1.2 (alert "
 	    "protocol_version)");
 	/* suites */
 	s = server_settings();

@@ -39,6 +39,7 @@ the_name_is_the_host_of_the_target(void **state)
 		const char *target, *name;
 	} rows[] = {
 		{ "example.org:443", "example.org" },
+		{ "example.org.:443", "example.org" },
 		{ "192.0.2.1:443", "192.0.2.1" },
 		{ "[2001:db8::1]:443", "2001:db8::1" },
 		{ "[fe80::1%eth0]:443", "fe80::1" },
@@ -51,16 +52,21 @@ the_name_is_the_host_of_the_target(void **state)
 		assert_string_equal(tls_plan_name(&plan, 0), rows[i].name);
 		finish();
 	}
-	plan.tls_name = "other.org";
+	plan.tls_name = "other.org.";
 	plan.tls_ca = tls_path("ca.pem");
 	assert_int_equal(check("example.org:443"), 0);
 	assert_string_equal(tls_plan_name(&plan, 0), "other.org");
+	assert_non_null(strstr(plan.tls_verification, ", name other.org"));
+	assert_null(strstr(plan.tls_verification, "other.org."));
 	finish();
-	plan.tls_name = ".other.org";
-	plan.tls_ca = tls_path("ca.pem");
-	assert_int_equal(check("example.org:443"), EX_USAGE);
-	assert_non_null(strstr(error, "found the name \".other.org\""));
-	finish();
+	static const char *const refused[] = { ".other.org", "a b", "a..b", "a.." };
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		plan.tls_name = refused[i];
+		plan.tls_ca = tls_path("ca.pem");
+		assert_int_equal(check("example.org:443"), EX_USAGE);
+		assert_non_null(strstr(error, "expected that of one host"));
+		finish();
+	}
 }
 
 static void
