@@ -139,7 +139,7 @@ make_history() # [CHANGE [LATEST_RATE]]
 	# The figures of the same run 30 times need no chart.
 	[ "$(grep -o '<h3>[^<]*</h3>' trend.html)" = $'<h3>Changes</h3>\n<h3>messages/s</h3>\n<h3>connections lost</h3>\n<h3>Runs</h3>' ]
 	[ "$(grep -c '<svg [^>]*role="img"' trend.html)" = 2 ]
-	grep -q '<p>The same in all runs: lost 0; .*response p50 [0-9.]* [mu]*s; ' trend.html
+	grep -q '<p>The same in all runs: lost 0; .*response mean [0-9.]* [mu]*s; ' trend.html
 	if grep 'same in all runs: .*\(messages/s\|connections lost\)' trend.html; then false; fi
 	grep -q 'connections lost: 0 -&gt;' trend.html
 	[ "$(grep -c '<tr><td>[0-9]*</td><td>2026' trend.html)" = 30 ]
