@@ -8,8 +8,8 @@
 static const char letters[] = "abfnrtve\\\"/";
 static const char meanings[] = "\a\b\f\n\r\t\v\033\\\"/";
 
-static int
-hex_digit(char c)
+int
+escape_hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -25,7 +25,7 @@ decode_hex(const char *text, size_t length, size_t digits)
 	if (length < digits)
 		return -1;
 	for (size_t i = 0; i < digits; i++) {
-		int digit = hex_digit(text[i]);
+		int digit = escape_hex_digit(text[i]);
 		if (digit < 0)
 			return -1;
 		value = value * 16 + digit;

@@ -17,4 +17,7 @@ long escape_decode(const char *text, size_t length, char *out, size_t *ret_at)
  * and a NUL; a text that is cut ends in "...". Returns out. */
 char *escape_encode(const void *data, size_t length, char *out, size_t out_size);
 
+/* Value of a hexadecimal digit of any case; -1 if it is none. */
+int escape_hex_digit(char c);
+
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "net/socket_info.h"
 #include "proto/channel.h"
 #include "proto/transfer.h"
 #include "worker/connection/connection.h"
@@ -257,21 +258,13 @@ record_is_valid(const struct receiver *receiver, const struct transfer_record *r
 	    record->searched <= record->input_bytes;
 }
 
-static int
-socket_option(int fd, int option)
-{
-	int value = -1;
-	socklen_t length = sizeof(value);
-	return getsockopt(fd, SOL_SOCKET, option, &value, &length) < 0 ? -1 : value;
-}
-
 /* False for what a compromised sender may pass instead, such as a listening socket,
  * whose accept queue would live on here. */
 static bool
 is_connection(int fd)
 {
-	return socket_option(fd, SO_TYPE) == SOCK_STREAM &&
-	    socket_option(fd, SO_ACCEPTCONN) == 0;
+	return socket_info_option(fd, SO_TYPE) == SOCK_STREAM &&
+	    socket_info_option(fd, SO_ACCEPTCONN) == 0;
 }
 
 /* Checks the session that came as the first bytes of the input, and makes it one of

@@ -61,15 +61,6 @@ response_of(const struct result *result)
 }
 
 static json_t *
-trust_of(const struct result_trust *trust)
-{
-	json_t *to = json_record_write(result_trust_fields, trust);
-	json_record_put(
-	    &to, "verdict", json_string(result_verdict_names[trust->verdict]));
-	return to;
-}
-
-static json_t *
 thresholds_of(const struct result *result)
 {
 	json_t *to = json_array();
@@ -120,7 +111,7 @@ put_figures(json_t **root, const struct live_snapshot *snapshot)
 	json_record_put(root, "messages_per_s", json_real(result->messages_per_s));
 	json_record_put(root, "second", second_of(result));
 	json_record_put(root, "response", response_of(result));
-	json_record_put(root, "trust", trust_of(&result->trust));
+	json_record_put(root, "trust", result_trust_json(&result->trust));
 	json_record_put(root, "thresholds", thresholds_of(result));
 	json_record_put(root, "ledger", ledger_of(result));
 	json_record_put(root, "exit_status",

@@ -1,7 +1,6 @@
 #include "client/plan/plan.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "lib/units.h"
 #include "http/http_client.h"
 #include "net/mptcp.h"
+#include "client/plan/plan_refuse.h"
 #include "client/plan/proxy_plan.h"
 #include "client/plan/rank.h"
 #include "client/plan/source_address.h"
@@ -91,24 +91,14 @@ plan_phase(const struct plan *plan, uint32_t process)
 	return ((double)process + within) / (double)plan->processes;
 }
 
-static int __attribute__((format(printf, 2, 3)))
-refuse(char *error, const char *format, ...)
-{
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(error, PLAN_ERROR_MAX, format, arguments);
-	va_end(arguments);
-	return EX_USAGE;
-}
-
 static int
 check_targets(struct plan *plan, char *error)
 {
 	if (plan->target_texts.count == 0)
-		return refuse(error,
+		return plan_refuse(error,
 		    "missing operand: expected at least one target HOST:PORT (see --help)");
 	if (plan->target_texts.count > PLAN_TARGETS_MAX)
-		return refuse(error, "found %u targets, expected at most %d",
+		return plan_refuse(error, "found %u targets, expected at most %d",
 		    plan->target_texts.count, PLAN_TARGETS_MAX);
 	for (uint32_t i = 0; i < plan->target_texts.count; i++) {
 		struct plan_target *target = &plan->targets[i];
@@ -119,7 +109,7 @@ check_targets(struct plan *plan, char *error)
 		if (n < 0) {
 			/* Without a name server the system fails, not the usage. */
 			bool failed = errno == EAGAIN || errno == ENOMEM;
-			refuse(error, "%s", why);
+			plan_refuse(error, "%s", why);
 			return failed ? EX_OSERR : EX_USAGE;
 		}
 		if (plan->ipv4_only)
@@ -127,21 +117,21 @@ check_targets(struct plan *plan, char *error)
 		if (plan->ipv6_only)
 			n = address_keep_family(target->addresses, n, AF_INET6);
 		if (n == 0)
-			return refuse(error, "target \"%s\" has no %s address",
+			return plan_refuse(error, "target \"%s\" has no %s address",
 			    target->text, plan->ipv4_only ? "IPv4" : "IPv6");
 		bool is_unix = address_is_unix(&target->addresses[0]);
 		if (target->addresses[0].is_mptcp && !mptcp_is_available()) {
-			refuse(error,
+			plan_refuse(error,
 			    "target \"%s\": the kernel has no MPTCP, or net.mptcp.enabled is 0",
 			    target->text);
 			return EX_OSERR;
 		}
 		if (is_unix && plan->close == PLAN_CLOSE_RST)
-			return refuse(error,
+			return plan_refuse(error,
 			    "--close rst: target \"%s\" is a Unix socket, which has no reset: its peer would see an end of file",
 			    target->text);
 		if (!is_unix && address_port(&target->addresses[0]) == 0)
-			return refuse(error,
+			return plan_refuse(error,
 			    "target \"%s\": expected a port from 1 to 65535",
 			    target->text);
 		target->address_count = (uint32_t)n;
@@ -165,7 +155,7 @@ check_socket_options(struct plan *plan, char *error)
 		snprintf(flag, sizeof(flag), "%s", socket_option_name(failed));
 		for (char *c = flag; *c != '\0'; c++)
 			*c = *c == '_' ? '-' : *c;
-		return refuse(
+		return plan_refuse(
 		    error, "--%s: target \"%s\": %s", flag, plan->targets[i].text, why);
 	}
 	return 0;
@@ -180,7 +170,7 @@ check_size(struct plan *plan, char *error)
 	if (text == NULL)
 		return 0;
 	if (plan->texts.count > 0 || plan->file != NULL)
-		return refuse(error,
+		return plan_refuse(error,
 		    "--size generates the messages: it cannot be used with --message or --file");
 	size_t n = strcspn(text, ":");
 	if (n < sizeof(first)) {
@@ -189,14 +179,14 @@ check_size(struct plan *plan, char *error)
 	}
 	if (n >= sizeof(first) || units_parse_size(first, &plan->size_min) != 0 ||
 	    (text[n] == ':' && units_parse_size(text + n + 1, &plan->size_max) != 0))
-		return refuse(error,
+		return plan_refuse(error,
 		    "--size: found \"%s\", expected N or N:M bytes, as in 64 or 1k:64k",
 		    text);
 	if (text[n] == '\0')
 		plan->size_max = plan->size_min;
 	if (plan->size_min < 1 || plan->size_max < plan->size_min ||
 	    plan->size_max > PLAN_MESSAGE_MAX)
-		return refuse(error,
+		return plan_refuse(error,
 		    "--size: found \"%s\", expected 1 to 1G bytes, the smaller number first",
 		    text);
 	plan->payload = true;
@@ -221,7 +211,7 @@ refuse_message_options(const struct plan *plan, char *error)
 	};
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
 		if (options[i].is_given)
-			return refuse(error,
+			return plan_refuse(error,
 			    "--conversation says what is sent and what is expected: it cannot be used with %s",
 			    options[i].name);
 	return 0;
@@ -240,13 +230,14 @@ check_conversation(struct plan *plan, char *error)
 	if (rc != 0)
 		return rc;
 	if (plan->conversation.step_name_count > LATENCY_MAX - LATENCY_STEP_FIRST)
-		return refuse(error, "%s: found %u named steps, expected at most %d",
+		return plan_refuse(error,
+		    "%s: found %u named steps, expected at most %d",
 		    plan->conversation_file, plan->conversation.step_name_count,
 		    LATENCY_MAX - LATENCY_STEP_FIRST);
 	if (!plan->conversation.closes)
 		return 0;
 	if (plan->messages_per_connection > 1 || plan->lockstep)
-		return refuse(error,
+		return plan_refuse(error,
 		    "%s closes the connection in each pass: it cannot be used with --lockstep or --messages-per-connection",
 		    plan->conversation_file);
 	plan->messages_per_connection = 1;
@@ -257,7 +248,8 @@ static int
 check_messages(struct plan *plan, char *error)
 {
 	if (plan->texts.count > 0 && plan->file != NULL)
-		return refuse(error, "--message and --file cannot be used together");
+		return plan_refuse(
+		    error, "--message and --file cannot be used together");
 	return check_size(plan, error);
 }
 
@@ -270,11 +262,11 @@ check_expect(struct plan *plan, char *error)
 	else if (strcmp(plan->expect_text, "none") == 0)
 		plan->expect = PLAN_EXPECT_NONE;
 	else if (reply_parse(plan->expect_text, &plan->reply, why, sizeof(why)) < 0)
-		return refuse(error, "--expect: %s, or auto, or none", why);
+		return plan_refuse(error, "--expect: %s, or auto, or none", why);
 	else
 		plan->expect = PLAN_EXPECT_REPLY;
 	if (plan->expect_proxy && !plan_expects_whoami(plan))
-		return refuse(error,
+		return plan_refuse(error,
 		    "--expect-proxy requires --expect whoami, and a server with that reply");
 	return 0;
 }
@@ -298,7 +290,7 @@ check_pipeline(struct plan *plan, char *error)
 	if (plan->conversation_file == NULL)
 		return 0;
 	if (plan->pipeline > 1 && reason[0] != '\0')
-		return refuse(error, "--pipeline: %s", reason);
+		return plan_refuse(error, "--pipeline: %s", reason);
 	if (plan->pipeline == 0)
 		plan->pipeline = 1;
 	return 0;
@@ -319,9 +311,10 @@ check_load(struct plan *plan, char *error)
 	if (rc != 0)
 		return rc;
 	if (plan->rate_all > 0 && plan->interval_ns > 0)
-		return refuse(error, "--rate and --interval cannot be used together");
+		return plan_refuse(
+		    error, "--rate and --interval cannot be used together");
 	if (plan->lockstep && (bounded || plan->pipeline > 1 || has_churn(plan)))
-		return refuse(error,
+		return plan_refuse(error,
 		    "--lockstep sends one message at a time on all sockets: it cannot be used with --rate, --interval, --pipeline, --messages-per-connection or --lifetime");
 	if (plan->rate_all > 0)
 		plan->load = PLAN_OPEN;
@@ -333,10 +326,10 @@ check_load(struct plan *plan, char *error)
 	else
 		plan->load = PLAN_CLOSED;
 	if (plan->arrivals == PLAN_POISSON && plan->load != PLAN_OPEN)
-		return refuse(error, "--arrivals poisson requires --rate");
+		return plan_refuse(error, "--arrivals poisson requires --rate");
 	if (is_one_at_a_time(plan)) {
 		if (plan->pipeline > 1)
-			return refuse(error,
+			return plan_refuse(error,
 			    "--pipeline requires --framing line or length32 with this reply: a stream does not show where an answer ends");
 		plan->pipeline = 1;
 	}
@@ -362,16 +355,16 @@ check_hold(struct plan *plan, char *error)
 	if (!plan->hold)
 		return 0;
 	if (plan->load < PLAN_INTERVAL)
-		return refuse(error,
+		return plan_refuse(error,
 		    "--hold requires --interval or --rate: messages that are due at their times show an outage");
 	if (expects_no_answer(plan))
-		return refuse(error,
+		return plan_refuse(error,
 		    "--hold requires answers: it cannot be used with --expect %s",
 		    plan->expect_text);
 	if (plan->hold_ns > 0)
 		return 0;
 	if (interval_ns * HOLD_INTERVALS >= (double)OPTIONS_MEASURE_MAX)
-		return refuse(error,
+		return plan_refuse(error,
 		    "--hold: the interval between the messages of a connection is too long; fix: --hold=T");
 	plan->hold_ns = (uint64_t)(interval_ns * HOLD_INTERVALS);
 	if (plan->hold_ns < HOLD_MIN_NS)
@@ -386,13 +379,13 @@ check_timing(struct plan *plan, char *error)
 	if (rc != 0)
 		return rc;
 	if (plan->half_close && plan->messages == 0 && plan->duration_ns > 0)
-		return refuse(error,
+		return plan_refuse(error,
 		    "--half-close requires --messages: it shuts down the sending side after the last one");
 	if (plan->slow_read > SLOW_READ_MAX)
-		return refuse(
+		return plan_refuse(
 		    error, "--slow-read: expected at most 32M bytes per second");
 	if (plan->timeout_ns < NS_PER_MS || plan->connect_timeout_ns < NS_PER_MS)
-		return refuse(
+		return plan_refuse(
 		    error, "--timeout, --connect-timeout: expected at least 1ms");
 	if (plan->drain_ns == PLAN_DRAIN_AUTO)
 		plan->drain_ns = plan->timeout_ns;
@@ -417,11 +410,11 @@ check_rank(struct plan *plan, char *error)
 	plan->rank_connections = each + (plan->rank < more ? 1 : 0);
 	plan->rank_first = plan->rank * each + (plan->rank < more ? plan->rank : more);
 	if (plan->connections < plan->ranks)
-		return refuse(error,
+		return plan_refuse(error,
 		    "found %u connections for %u ranks, expected at least one each",
 		    plan->connections, plan->ranks);
 	if (plan->search != NULL && plan->ranks > 1)
-		return refuse(error,
+		return plan_refuse(error,
 		    "--search runs on one machine, because each rank would find another rate; fix: --rank 0/1");
 	double share = (double)plan->rank_connections / plan->connections;
 	plan->rate = plan->rate_all * share;
@@ -436,7 +429,8 @@ check_processes(struct plan *plan, char *error)
 	uint32_t useful = (plan->rank_connections + CONNECTIONS_PER_PROCESS - 1) /
 	    CONNECTIONS_PER_PROCESS;
 	if (plan->processes > PLAN_PROCESSES_MAX)
-		return refuse(error, "--workers: expected at most %d load processes",
+		return plan_refuse(error,
+		    "--workers: expected at most %d load processes",
 		    PLAN_PROCESSES_MAX);
 	if (plan->processes_auto)
 		plan->processes = cpus < useful ? cpus : useful;
@@ -461,7 +455,7 @@ check_step(const struct plan *plan, const struct threshold *threshold, char *err
 		snprintf(known + used, sizeof(known) - used, "%s%s",
 		    used > 0 ? ", " : "", name);
 	}
-	return refuse(error,
+	return plan_refuse(error,
 	    "threshold \"%s\": found step \"%s\", expected a named step of --conversation (%s)",
 	    threshold->text, threshold->step, known[0] != '\0' ? known : "none");
 }
@@ -470,7 +464,7 @@ static int
 check_threshold(const struct plan *plan, const struct threshold *threshold, char *error)
 {
 	if (threshold->figure == THRESHOLD_DARK && !plan->hold)
-		return refuse(
+		return plan_refuse(
 		    error, "threshold \"%s\" requires --hold", threshold->text);
 	return check_step(plan, threshold, error);
 }
@@ -484,21 +478,21 @@ check_search(struct plan *plan, char *error)
 	if (plan->search == NULL)
 		return 0;
 	if (threshold_parse(plan->search, &threshold, why, sizeof(why)) < 0)
-		return refuse(error, "--search: %s", why);
+		return plan_refuse(error, "--search: %s", why);
 	if (check_threshold(plan, &threshold, error) != 0)
 		return EX_USAGE;
 	if (threshold.op == THRESHOLD_GT || threshold.op == THRESHOLD_GE)
-		return refuse(error,
+		return plan_refuse(error,
 		    "--search: found \"%s\", expected an upper limit, as in p99<1ms",
 		    plan->search);
 	if (plan->ledgers.count > 0 || plan->hlog != NULL)
-		return refuse(error,
+		return plan_refuse(error,
 		    "--search makes several runs: it cannot be used with --ledger or --hlog");
 	if (plan->file != NULL && strcmp(plan->file, "-") == 0)
-		return refuse(error,
+		return plan_refuse(error,
 		    "--search makes several runs: it cannot read the messages from stdin");
 	if (plan->duration_ns == 0)
-		return refuse(
+		return plan_refuse(
 		    error, "--search requires --duration, the length of a step");
 	if (plan->rate_all == 0)
 		plan->rate_all = SEARCH_FIRST_RATE;
@@ -511,7 +505,7 @@ check_ledgers(struct plan *plan, char *error)
 	for (uint32_t i = 0; i < plan->ledgers.count; i++) {
 		const char *ledger = plan->ledgers.items[i];
 		if (!http_client_accepts(ledger))
-			return refuse(error,
+			return plan_refuse(error,
 			    "--ledger: found \"%.128s\", expected http://HOST:PORT or unix:PATH",
 			    ledger);
 	}
@@ -543,11 +537,12 @@ check_outputs(struct plan *plan, char *error)
 	    is_stdout(plan->hlog) || is_stdout(plan->html) ||
 	    is_stdout(plan->json_lines);
 	if (plan->stdout_taken && plan->transcript)
-		return refuse(error, "--transcript and a file cannot both use stdout");
+		return plan_refuse(
+		    error, "--transcript and a file cannot both use stdout");
 	for (uint32_t i = 0; i < plan->thresholds.count; i++) {
 		if (threshold_parse(
 			plan->thresholds.items[i], &threshold, why, sizeof(why)) < 0)
-			return refuse(error, "--threshold: %s", why);
+			return plan_refuse(error, "--threshold: %s", why);
 		if (check_threshold(plan, &threshold, error) != 0)
 			return EX_USAGE;
 	}
@@ -574,9 +569,9 @@ plan_check(struct plan *plan, char *error)
 		check_outputs,
 	};
 	if (plan->ipv4_only && plan->ipv6_only)
-		return refuse(error, "-4 and -6 cannot be used together");
+		return plan_refuse(error, "-4 and -6 cannot be used together");
 	if (plan->connections == 0 || plan->connections > PLAN_CONNECTIONS_MAX)
-		return refuse(error, "--connections: found %u, expected 1 to 4M",
+		return plan_refuse(error, "--connections: found %u, expected 1 to 4M",
 		    plan->connections);
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
 		int rc = checks[i](plan, error);

@@ -1,28 +1,17 @@
 #include "client/plan/proxy_plan.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 #include "lib/escape.h"
 #include "lib/units.h"
 #include "lib/xmalloc.h"
+#include "client/plan/plan_refuse.h"
 
 /* Announced ports: as a client would have. */
 #define PORT_FIRST 1024
 #define PORTS (UINT16_MAX - PORT_FIRST + 1)
-
-__attribute__((format(printf, 2, 3))) static int
-refuse(char *error, const char *format, ...)
-{
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(error, PLAN_ERROR_MAX, format, arguments);
-	va_end(arguments);
-	return EX_USAGE;
-}
 
 static const struct {
 	const char *name;
@@ -65,11 +54,11 @@ add_tlv(struct plan *plan, const char *text, char *error)
 	}
 	uint8_t type = text[name] == '=' ? parse_type(text, name) : 0;
 	if (type == 0)
-		return refuse(error,
+		return plan_refuse(error,
 		    "--proxy-tlv: found \"%s\", expected crc32c, or alpn, authority, unique-id, netns or a number (other than 3 and 32), then \"=\" and its text",
 		    text);
 	if (plan->proxy_tlv_count == PLAN_PROXY_TLVS_MAX)
-		return refuse(
+		return plan_refuse(
 		    error, "--proxy-tlv: expected at most %d", PLAN_PROXY_TLVS_MAX);
 	const char *value = text + name + 1;
 	char *decoded = xmalloc(strlen(value) + 1);
@@ -79,9 +68,10 @@ add_tlv(struct plan *plan, const char *text, char *error)
 		.value = (uint8_t *)decoded,
 		.length = length < 0 ? 0 : (size_t)length };
 	if (length < 0)
-		return refuse(error, "--proxy-tlv: unknown escape in \"%s\"", text);
+		return plan_refuse(
+		    error, "--proxy-tlv: unknown escape in \"%s\"", text);
 	if (type == PROXY_TLV_UNIQUE_ID && length > PROXY_UNIQUE_ID_MAX)
-		return refuse(error,
+		return plan_refuse(error,
 		    "--proxy-tlv: found a unique id of %ld bytes, expected at most %d",
 		    length, PROXY_UNIQUE_ID_MAX);
 	return 0;
@@ -95,7 +85,7 @@ check_length(const struct plan *plan, char *error)
 		bytes += 3 + plan->proxy_tlvs[i].length;
 	return bytes <= PROXY_V2_REST
 	    ? 0
-	    : refuse(error,
+	    : plan_refuse(error,
 		  "--proxy-tlv: found a header of %zu bytes, expected at most %d",
 		  bytes, PROXY_V2_REST);
 }
@@ -107,14 +97,14 @@ proxy_plan_check(struct plan *plan, char *error)
 	bool has_tlvs = plan->proxy_tlv_texts.count > 0;
 	if (plan->proxy_version == PROXY_OFF &&
 	    (plan->proxy_source_text != NULL || has_tlvs))
-		return refuse(error,
+		return plan_refuse(error,
 		    "--proxy-source and --proxy-tlv require --proxy-protocol v1 or v2");
 	if (plan->proxy_version == PROXY_V1 && has_tlvs)
-		return refuse(error, "--proxy-tlv requires --proxy-protocol v2");
+		return plan_refuse(error, "--proxy-tlv requires --proxy-protocol v2");
 	if (plan->proxy_source_text != NULL &&
 	    address_prefix_parse(
 		plan->proxy_source_text, &plan->proxy_source, why, sizeof(why)) < 0)
-		return refuse(error, "--proxy-source: %s", why);
+		return plan_refuse(error, "--proxy-source: %s", why);
 	for (size_t i = 0; i < plan->proxy_tlv_texts.count; i++) {
 		int rc = add_tlv(plan, plan->proxy_tlv_texts.items[i], error);
 		if (rc != 0)

@@ -1,7 +1,6 @@
 #include "client/plan/tls_plan.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,18 +9,9 @@
 #include "lib/log.h"
 #include "lib/xmalloc.h"
 #include "net/tls/tls_record.h"
+#include "client/plan/plan_refuse.h"
 
 #define NAME_MAX_BYTES 255 /* of server_name, as OpenSSL limits it */
-
-__attribute__((format(printf, 2, 3))) static int
-refuse(char *error, const char *format, ...)
-{
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(error, PLAN_ERROR_MAX, format, arguments);
-	va_end(arguments);
-	return EX_USAGE;
-}
 
 /* The first option of TLS that is given without --tls; NULL: none. */
 static const char *
@@ -55,15 +45,15 @@ static int
 check_combinations(struct plan *plan, char *error)
 {
 	if (plan->tls_insecure && (plan->tls_ca != NULL || plan->tls_pin != NULL))
-		return refuse(error,
+		return plan_refuse(error,
 		    "--tls-insecure accepts any certificate: it cannot be used with --tls-ca or --tls-pin");
 	if (plan->tls_key != NULL && plan->tls_certificate == NULL)
-		return refuse(error, "--tls-key requires --tls-cert");
+		return plan_refuse(error, "--tls-key requires --tls-cert");
 	if (plan->tls_key == NULL)
 		plan->tls_key = plan->tls_certificate;
 	if (plan->tls_min != PLAN_TLS_DEFAULT && plan->tls_max != PLAN_TLS_DEFAULT &&
 	    plan->tls_min > plan->tls_max)
-		return refuse(error, "--tls-min is above --tls-max");
+		return plan_refuse(error, "--tls-min is above --tls-max");
 	return 0;
 }
 
@@ -127,15 +117,15 @@ check_names(const struct plan *plan, struct tls_plan *tls, char *error)
 		const char *target = plan->targets[i].text;
 		tls->names[i] = requested_name(plan, target);
 		if (tls->names[i][0] == '\0' && verifies_names(plan))
-			return refuse(error,
+			return plan_refuse(error,
 			    "--tls: target \"%.128s\" names no host; expected --tls-name, --tls-pin or --tls-insecure",
 			    target);
 		if (strlen(tls->names[i]) > NAME_MAX_BYTES)
-			return refuse(error,
+			return plan_refuse(error,
 			    "--tls: found a name of %zu bytes, expected at most %d: \"%.64s...\"",
 			    strlen(tls->names[i]), NAME_MAX_BYTES, tls->names[i]);
 		if (!is_name(tls->names[i]))
-			return refuse(error,
+			return plan_refuse(error,
 			    "--tls: found the name \"%.128s\", expected that of one host",
 			    tls->names[i]);
 	}
@@ -150,10 +140,10 @@ parse_alpn(const struct plan *plan, struct tls_plan *tls, char *error)
 	char *rest = tls->alpn_text = xstrdup(plan->tls_alpn), *name;
 	while ((name = strsep(&rest, ",")) != NULL) {
 		if (tls->alpn_count == TLS_PLAN_ALPN_MAX)
-			return refuse(error, "--tls-alpn: expected at most %d names",
-			    TLS_PLAN_ALPN_MAX);
+			return plan_refuse(error,
+			    "--tls-alpn: expected at most %d names", TLS_PLAN_ALPN_MAX);
 		if (name[0] == '\0' || strlen(name) > TLS_ALPN_MAX)
-			return refuse(error,
+			return plan_refuse(error,
 			    "--tls-alpn: found \"%.128s\", expected names of 1 to %d bytes, as in h2,http/1.1",
 			    plan->tls_alpn, TLS_ALPN_MAX);
 		tls->alpn[tls->alpn_count++] = name;
@@ -167,10 +157,10 @@ open_key_log(const struct plan *plan, struct tls_plan *tls, char *error)
 	if (plan->tls_keylog == NULL)
 		return 0;
 	if (strcmp(plan->tls_keylog, "-") == 0)
-		return refuse(error, "--tls-keylog: found \"-\", expected a file");
+		return plan_refuse(error, "--tls-keylog: found \"-\", expected a file");
 	tls->key_log = tls_key_log_open(plan->tls_keylog);
 	if (tls->key_log == NULL)
-		return refuse(error, "--tls-keylog: cannot write %.256s: %s",
+		return plan_refuse(error, "--tls-keylog: cannot write %.256s: %s",
 		    plan->tls_keylog, strerror(errno));
 	tls_context_set_key_log(tls->context, tls_key_log_write, tls->key_log);
 	return 0;
@@ -204,9 +194,9 @@ load_identity(const struct plan *plan, struct tls_plan *tls, char *error)
 	if (exists)
 		identity = tls_identity_load(certificate, key, why);
 	if (exists && identity == NULL)
-		refuse(error, "--tls-cert: %s", why);
+		plan_refuse(error, "--tls-cert: %s", why);
 	else if (!exists && tls->identity_count == 0)
-		refuse(error, "--tls-cert: cannot read %.256s: %s", certificate,
+		plan_refuse(error, "--tls-cert: cannot read %.256s: %s", certificate,
 		    strerror(errno));
 	free(certificate);
 	free(key);
@@ -226,7 +216,7 @@ load_identities(const struct plan *plan, struct tls_plan *tls, char *error)
 	    : TLS_PLAN_IDENTITIES_MAX;
 	int rc = 1;
 	if (!is_pattern(plan->tls_certificate) && is_pattern(plan->tls_key))
-		return refuse(error,
+		return plan_refuse(error,
 		    "--tls-key: found \"" TLS_PLAN_PLACEHOLDER
 		    "\", expected it in --tls-cert, too");
 	if (!is_pattern(plan->tls_certificate))
@@ -265,13 +255,13 @@ create_context(const struct plan *plan, struct tls_plan *tls, char *error)
 		.pin = plan->tls_pin != NULL ? pin : NULL,
 	};
 	if (plan->tls_pin != NULL && tls_sha256_parse(plan->tls_pin, pin) < 0)
-		return refuse(error,
+		return plan_refuse(error,
 		    "--tls-pin: found \"%.128s\", expected the SHA-256 of a certificate: 64 hexadecimal digits",
 		    plan->tls_pin);
 	if (tls_record_init() < 0)
-		return refuse(error, "--tls: OpenSSL lacks an algorithm");
+		return plan_refuse(error, "--tls: OpenSSL lacks an algorithm");
 	tls->context = tls_context_create_client(&settings, why);
-	return tls->context != NULL ? 0 : refuse(error, "--tls: %s", why);
+	return tls->context != NULL ? 0 : plan_refuse(error, "--tls: %s", why);
 }
 
 /* "chain to a CA of ca.pem, name example.org" */
@@ -296,7 +286,8 @@ tls_plan_check(struct plan *plan, char *error)
 {
 	const char *stray = stray_option(plan);
 	if (!plan->tls)
-		return stray == NULL ? 0 : refuse(error, "%s requires --tls", stray);
+		return stray == NULL ? 0
+				     : plan_refuse(error, "%s requires --tls", stray);
 	int rc = check_combinations(plan, error);
 	if (rc != 0)
 		return rc;

@@ -30,6 +30,9 @@ extern const struct json_record_field result_trust_fields[]; /* without the verd
 extern const struct json_record_field result_ledger_fields[],
     result_fault_fields[]; /* without the servers */
 
+/* The verdict with its reasons as a JSON object; NULL when out of memory. */
+json_t *result_trust_json(const struct result_trust *trust)
+    __attribute__((warn_unused_result));
 /* The labels as a JSON object; NULL when out of memory. */
 json_t *result_labels_json(const struct labels *labels)
     __attribute__((warn_unused_result));

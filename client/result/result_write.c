@@ -138,8 +138,8 @@ threshold_of(const struct threshold_outcome *t)
 	    real(t->threshold.limit));
 }
 
-static json_t *
-trust_of(const struct result_trust *trust)
+json_t *
+result_trust_json(const struct result_trust *trust)
 {
 	json_t *to = json_record_write(result_trust_fields, trust);
 	json_record_put(
@@ -236,7 +236,7 @@ result_of(const struct result *result)
 			units_format_time(result->collected_at_ns, 3, collected)));
 	root = json_record_complete(root,
 	    json_object_update_new(root, json_record_write(result_fields, result)));
-	json_record_put(&root, "trust", trust_of(&result->trust));
+	json_record_put(&root, "trust", result_trust_json(&result->trust));
 	json_record_put(&root, "messages_per_s_interval95",
 	    interval_of(result->messages_per_s, result->rate_half));
 	json_record_put(&root, "latency", latencies_of(result));

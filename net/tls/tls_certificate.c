@@ -1,6 +1,5 @@
 #include "net/tls/tls_certificate.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "lib/escape.h"
 #include "lib/printable.h"
 
 /* RFC 2253, but characters beyond ASCII are UTF-8. */
@@ -128,15 +128,6 @@ tls_sha256_format(const uint8_t *sha256, char *text)
 	return text;
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)tolower((unsigned char)c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 int
 tls_sha256_parse(const char *text, uint8_t *ret_sha256)
 {
@@ -146,8 +137,8 @@ tls_sha256_parse(const char *text, uint8_t *ret_sha256)
 	for (size_t i = 0; i < sizeof(sha256); i++) {
 		if (i > 0 && (*text == ':' || *text == ' '))
 			text++;
-		int high = hex_digit(text[0]);
-		int low = high < 0 ? -1 : hex_digit(text[1]);
+		int high = escape_hex_digit(text[0]);
+		int low = high < 0 ? -1 : escape_hex_digit(text[1]);
 		if (low < 0)
 			return -1;
 		sha256[i] = (uint8_t)(high << 4 | low);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "lib/escape.h"
 #include "lib/printable.h"
 #include "proto/conversation/conversation.h"
 
@@ -104,15 +105,6 @@ source_quote(const char *start, const char *end, char *out)
 	return printable_sanitize(out);
 }
 
-static int
-hex_digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0'
-	    : c >= 'a' && c <= 'f'  ? c - 'a' + 10
-	    : c >= 'A' && c <= 'F'  ? c - 'A' + 10
-				    : -1;
-}
-
 const char *
 source_escape(struct source *source, const char *at, const char *end, char *ret_byte)
 {
@@ -124,9 +116,10 @@ source_escape(struct source *source, const char *at, const char *end, char *ret_
 			return at + 1;
 		}
 	}
-	if (end - at >= 3 && at[0] == 'x' && hex_digit(at[1]) >= 0 &&
-	    hex_digit(at[2]) >= 0) {
-		*ret_byte = (char)(hex_digit(at[1]) * 16 + hex_digit(at[2]));
+	if (end - at >= 3 && at[0] == 'x' && escape_hex_digit(at[1]) >= 0 &&
+	    escape_hex_digit(at[2]) >= 0) {
+		*ret_byte =
+		    (char)(escape_hex_digit(at[1]) * 16 + escape_hex_digit(at[2]));
 		return at + 3;
 	}
 	source_fail(source, at - 1,
