@@ -91,12 +91,6 @@ socket_option_name(enum socket_option option)
 	return rows[option].name;
 }
 
-unsigned
-socket_option_kinds(enum socket_option option)
-{
-	return rows[option].kinds;
-}
-
 const char *
 socket_option_capability(enum socket_option option)
 {

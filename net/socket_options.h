@@ -97,8 +97,6 @@ const char *socket_option_name(enum socket_option option);
 bool socket_option_is_given(
     const struct socket_options *options, enum socket_option option);
 bool socket_options_are_given(const struct socket_options *options);
-/* Kinds of sockets that have the option. */
-unsigned socket_option_kinds(enum socket_option option);
 /* The capability that it needs; NULL: none. */
 const char *socket_option_capability(enum socket_option option);
 

@@ -37,8 +37,8 @@ seconds_idle(const struct ladder_trial *trial, uint64_t until_ns)
 }
 
 /* Nothing came from the start: the path has no room for it, or lost it. */
-void
-ladder_trial_refuse(struct ladder_trial *trial)
+static void
+refuse(struct ladder_trial *trial)
 {
 	trial->ladder->refused++;
 	ladder_trial_finish(trial, BRACKET_UNKNOWN);
@@ -68,7 +68,7 @@ end_trial(struct ladder_trial *trial)
 	bool is_reset = conn->error_ns > 0;
 	uint64_t at_ns = is_reset ? conn->error_ns : conn->eof_ns;
 	if (trial->state < LADDER_IDLE) {
-		ladder_trial_refuse(trial);
+		refuse(trial);
 		return;
 	}
 	/* A foreign server that ends on our words has heard them. */
@@ -206,7 +206,7 @@ on_timer(void *owner, struct survey_conn *conn)
 	switch (trial->state) {
 	case LADDER_CONNECTING:
 	case LADDER_GREETING:
-		ladder_trial_refuse(trial);
+		refuse(trial);
 		break;
 	case LADDER_IDLE:
 		speak(trial);
@@ -321,5 +321,5 @@ ladder_trial_start(struct ladder_trial *trial)
 	trial->conn->on_timer = on_timer;
 	set_timer(trial, survey->loop.now_ns + SERVED_WAIT_NS);
 	if (trial->conn->state == SURVEY_CONN_FAILED)
-		ladder_trial_refuse(trial);
+		refuse(trial);
 }

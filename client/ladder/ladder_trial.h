@@ -8,7 +8,5 @@
 void ladder_trial_start(struct ladder_trial *trial);
 /* Ends a trial; closes its connection, unless the server is to be asked about it. */
 void ladder_trial_finish(struct ladder_trial *trial, enum bracket_fate fate);
-/* Ends one that was not served from the start. */
-void ladder_trial_refuse(struct ladder_trial *trial);
 
 #endif

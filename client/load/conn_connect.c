@@ -273,8 +273,9 @@ conn_connect_close(struct load_context *ctx, struct conn *conn)
 	conn->stream.fd = -1;
 }
 
-enum connect_status
-conn_connect_next(struct load_context *ctx, struct conn *conn, int error)
+/* The present address has failed with `error`: tries the next one. */
+static enum connect_status
+connect_next(struct load_context *ctx, struct conn *conn, int error)
 {
 	uint32_t count = ctx->plan->targets[target_index(ctx, conn)].address_count;
 	count_failure(ctx, conn, error);
@@ -298,7 +299,7 @@ conn_connect(struct load_context *ctx, struct conn *conn)
 	conn->tried = 0;
 	if (start_connect(ctx, conn) == 0)
 		return CONNECT_STARTED;
-	return conn_connect_next(ctx, conn, errno);
+	return connect_next(ctx, conn, errno);
 }
 
 enum connect_status
@@ -307,9 +308,9 @@ conn_connect_on_timer(struct load_context *ctx, struct conn *conn)
 	bool is_over =
 	    conn->state_since_ns + ctx->plan->connect_timeout_ns <= ctx->times.now_ns;
 	if (conn->full_tries == 0 || is_over)
-		return conn_connect_next(ctx, conn, ETIMEDOUT);
+		return connect_next(ctx, conn, ETIMEDOUT);
 	return try_connect(ctx, conn) == 0 ? CONNECT_STARTED
-					   : conn_connect_next(ctx, conn, errno);
+					   : connect_next(ctx, conn, errno);
 }
 
 enum connect_status
@@ -322,7 +323,7 @@ conn_connect_finish(struct load_context *ctx, struct conn *conn)
 	if (error == 0 && announce(ctx, conn) < 0)
 		error = errno;
 	if (error != 0)
-		return conn_connect_next(ctx, conn, error);
+		return connect_next(ctx, conn, error);
 	accounting_record(ctx, LATENCY_CONNECT, ctx->times.now_ns - conn->opened_ns);
 	if (ctx->tls == NULL)
 		return establish(ctx, conn);

@@ -22,10 +22,6 @@ enum connect_status conn_connect(struct load_context *ctx, struct conn *conn);
  * the target. */
 enum connect_status conn_connect_finish(struct load_context *ctx, struct conn *conn);
 
-/* The present address has failed with `error`: tries the next one. */
-enum connect_status conn_connect_next(
-    struct load_context *ctx, struct conn *conn, int error);
-
 /* Continues the TLS handshake: CONNECT_STARTED, _ESTABLISHED or _FAILED. */
 enum connect_status conn_connect_shake(struct load_context *ctx, struct conn *conn);
 /* The TLS handshake took too long: CONNECT_FAILED. */

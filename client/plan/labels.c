@@ -132,17 +132,6 @@ labels_copy(struct labels *ret, const struct labels *from)
 		labels_add(ret, from->items[i].key, from->items[i].value);
 }
 
-bool
-labels_equal(const struct labels *a, const struct labels *b)
-{
-	for (size_t i = 0; i < a->count; i++) {
-		const char *other = labels_find(b, a->items[i].key);
-		if (other == NULL || strcmp(other, a->items[i].value) != 0)
-			return false;
-	}
-	return a->count == b->count;
-}
-
 void
 labels_finish(struct labels *labels)
 {

@@ -36,7 +36,6 @@ const char *labels_find(const struct labels *labels, const char *key);
 /* Adds those of another run. Different values of one label become "A, B". */
 void labels_merge(struct labels *into, const struct labels *from);
 void labels_copy(struct labels *ret, const struct labels *from);
-bool labels_equal(const struct labels *a, const struct labels *b);
 void labels_finish(struct labels *labels);
 
 /* "KEY=VALUE, KEY=VALUE" into out[size], returned; "" without labels. */

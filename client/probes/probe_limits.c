@@ -30,7 +30,6 @@
 #define RATE_WAIT_NS (400 * NS_PER_MS)
 #define RATE_NS (3 * NS_PER_S)
 #define RATE_COUNTED_NS (2 * NS_PER_S) /* the last of them */
-#define RATE_CONNECTIONS (RATE_PER_S * RATE_NS / NS_PER_S)
 #define RATE_AT_ONCE 64
 
 enum over {

@@ -19,7 +19,7 @@ struct survey_plan {
 	uint32_t connections; /* most open at a time */
 	uint32_t burst;       /* SYNs at once */
 	uint32_t repeat;
-	bool without_limits, lists, prints_schema, is_quiet, is_verbose;
+	bool lists, prints_schema, is_quiet, is_verbose;
 	bool ipv4, ipv6;
 	bool asks_reach; /* else it only recognises the far end */
 	bool asks_rate;  /* by name: --only or --threshold */

@@ -38,7 +38,6 @@ struct survey {
 	uint32_t repeats;          /* of the probe that runs */
 	uint32_t generation;       /* of the witness, at its first greeting */
 	struct survey_conn *asker; /* asks the witness about other connections */
-	char asker_instance[WHOAMI_INSTANCE_MAX + 1];
 	struct survey_ladder *ladder;
 	uint64_t started_ns;
 	uint32_t pauses; /* pauses after refusals */

@@ -15,14 +15,14 @@
 #include <stddef.h>
 
 #define CHANGE_POINTS_SERIES_MIN 8 /* in fewer values no change is found */
-#define CHANGE_POINTS_SERIES_MAX 1000
 #define CHANGE_POINTS_SEGMENT_MIN 3
 #define CHANGE_POINTS_FALSE_ALARMS 200 /* at most 1 in 200 unchanged series */
 
-/* Finds changes in at most CHANGE_POINTS_SERIES_MAX values, and writes the index of the
- * first value behind each, ascending, to ret[count / CHANGE_POINTS_SEGMENT_MIN]. Values
- * whose standard deviation is below `noise` are taken to have that one. Returns the
- * number of changes. */
+/* Writes the index of the first value behind each change, ascending, to
+ * ret[count / CHANGE_POINTS_SEGMENT_MIN]. Values whose standard deviation is below
+ * `noise` are taken to have that one. Returns the number of changes. The critical
+ * values are of series of up to 1,000 values; in longer ones false alarms are more
+ * frequent. */
 size_t change_points_find(
     const double *values, size_t count, double noise, size_t *ret);
 

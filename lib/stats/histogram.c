@@ -387,13 +387,6 @@ histogram_walk_to_percentile(
 }
 
 uint64_t
-histogram_at_rank(const struct histogram *histogram, uint64_t rank)
-{
-	struct histogram_walk walk = { 0 };
-	return histogram_walk_to(histogram, &walk, rank);
-}
-
-uint64_t
 histogram_percentile(const struct histogram *histogram, double percentile)
 {
 	struct histogram_walk walk = { 0 };

@@ -118,12 +118,10 @@ double histogram_stddev(const struct histogram *histogram);
  * highest equivalent of the value at that rank, at most max. 0 when empty. */
 uint64_t histogram_percentile(const struct histogram *histogram, double percentile);
 
-/* The value at a rank, 1 to count (clamped), by the same rule. */
-uint64_t histogram_at_rank(const struct histogram *histogram, uint64_t rank);
-
-/* The same for many ranks or percentiles: in ascending order, all of them together read
- * the counts once. A lower one than that before is found, too, from the start again.
- * Begin with { 0 }, and with a histogram that does not change meanwhile. */
+/* Values at several ranks (1 to count, clamped) or percentiles by the same rule: in
+ * ascending order, all of them together read the counts once. A lower one than that
+ * before is found, too, from the start again. Begin with { 0 }, and with a histogram
+ * that does not change meanwhile. */
 struct histogram_walk {
 	int32_t index;
 	uint64_t below; /* values of lower indexes */

@@ -27,7 +27,6 @@ struct tls_identity {
 	X509 *certificate;
 	STACK_OF(X509) * issuers; /* behind it in the file; may be empty */
 	EVP_PKEY *key;
-	unsigned references;
 	struct tls_certificate about;
 };
 
@@ -252,7 +251,6 @@ tls_identity_load(const char *certificate, const char *key, char *error)
 		set_error(error, "out of memory");
 		return NULL;
 	}
-	identity->references = 1;
 	identity->issuers = read_certificates(certificate, error);
 	if (identity->issuers == NULL)
 		goto fail;
@@ -270,17 +268,10 @@ fail:
 	return NULL;
 }
 
-struct tls_identity *
-tls_identity_ref(struct tls_identity *identity)
-{
-	identity->references++;
-	return identity;
-}
-
 void
 tls_identity_release(struct tls_identity *identity)
 {
-	if (identity == NULL || --identity->references > 0)
+	if (identity == NULL)
 		return;
 	X509_free(identity->certificate);
 	sk_X509_pop_free(identity->issuers, X509_free);

@@ -23,9 +23,7 @@ struct tls_identity;
  * that belongs to another certificate. A certificate that has expired is loaded. */
 struct tls_identity *tls_identity_load(const char *certificate, const char *key,
     char *error) __attribute__((warn_unused_result));
-/* Another reference to it. */
-struct tls_identity *tls_identity_ref(struct tls_identity *identity);
-/* Drops a reference; the key is wiped with the last one. NULL is allowed. */
+/* Frees it and wipes the key. NULL is allowed. */
 void tls_identity_release(struct tls_identity *identity);
 
 /* Its own certificate; valid as long as the identity. */

@@ -78,23 +78,6 @@ tls_record_sealed_size(const struct tls_session *session, size_t length)
 	    (needs_update(session, records) ? TLS_KEY_UPDATE_RECORD : 0);
 }
 
-size_t
-tls_record_fitting(const struct tls_session *session, size_t room)
-{
-	size_t full = TLS_RECORD_DATA_MAX + tls_record_overhead(session);
-	/* Whether a KeyUpdate is needed depends on the records, of which this is the
-	 * most that there can be. */
-	if (needs_update(session, room / full + 1)) {
-		if (room < TLS_KEY_UPDATE_RECORD)
-			return 0;
-		room -= TLS_KEY_UPDATE_RECORD;
-	}
-	size_t rest = room % full;
-	return room / full * TLS_RECORD_DATA_MAX +
-	    (rest > tls_record_overhead(session) ? rest - tls_record_overhead(session)
-						 : 0);
-}
-
 /* Seals all of the data or, if that fails, nothing. */
 static size_t
 seal_records(struct tls_session *session, struct tls_ciphers *ciphers,

@@ -31,7 +31,8 @@
 /* A record as received, at most: RFC 8446, 5.2. Those of TLS 1.2 with AEAD are shorter.
  */
 #define TLS_RECORD_MAX (TLS_RECORD_HEADER + TLS_RECORD_DATA_MAX + 256)
-/* What sealing adds to a record, at most: header, explicit nonce or content type, tag.
+/* Most bytes that sealing adds to a record: header, explicit nonce or content type,
+ * tag.
  */
 #define TLS_RECORD_OVERHEAD (TLS_RECORD_PREFIX_MAX + TLS_TAG_BYTES)
 /* A KeyUpdate that precedes data. */
@@ -72,12 +73,8 @@ size_t tls_record_seal(struct tls_session *session, struct tls_ciphers *ciphers,
  * sealed in place: data == out + tls_record_prefix(session). */
 bool tls_record_is_one(const struct tls_session *session, size_t length);
 
-/* What tls_record_seal() returns for that session and length, without doing it. */
+/* Return value of tls_record_seal() for that session and length, without sealing. */
 size_t tls_record_sealed_size(const struct tls_session *session, size_t length);
-
-/* The most application data that tls_record_seal() puts into `room` bytes; 0 if not one
- * byte fits. */
-size_t tls_record_fitting(const struct tls_session *session, size_t room);
 
 /* Seals an alert into out[TLS_ALERT_RECORD_MAX]: close_notify and user_canceled at
  * level warning, no_renegotiation too, others fatal. Behind all but user_canceled,

@@ -145,13 +145,6 @@ fault_records_enter_worker(struct fault_records *records, uint32_t entry)
 	return ring;
 }
 
-void
-fault_records_leave_worker(struct fault_ring *ring, const struct fault_records *records)
-{
-	if (records != NULL)
-		shared_memory_unmap(ring, ring_bytes(records->capacity));
-}
-
 static uint64_t
 written(const struct fault_ring *ring)
 {

@@ -64,8 +64,6 @@ int fault_records_clear(struct fault_records *records, uint32_t entry)
  * NULL with errno. */
 struct fault_ring *fault_records_enter_worker(
     struct fault_records *records, uint32_t entry) __attribute__((warn_unused_result));
-void fault_records_leave_worker(
-    struct fault_ring *ring, const struct fault_records *records);
 /* Copies the ring of a worker that has exited to the past. */
 void fault_records_retire(struct fault_records *records, uint32_t entry);
 

@@ -44,8 +44,8 @@ static const char *const tcp_states[] = {
 	[TCP_CLOSING] = "closing",
 };
 
-const char *
-witness_tcp_state_name(uint32_t state)
+static const char *
+tcp_state_name(uint32_t state)
 {
 	bool is_known = state < sizeof(tcp_states) / sizeof(tcp_states[0]) &&
 	    tcp_states[state] != NULL;
@@ -258,7 +258,7 @@ add_tcp(struct text *text, const struct witness_record *record)
 		add(text, ",\"tcp\":null");
 		return;
 	}
-	add(text, ",\"tcp\":{\"state\":\"%s\"", witness_tcp_state_name(tcp->state));
+	add(text, ",\"tcp\":{\"state\":\"%s\"", tcp_state_name(tcp->state));
 #define X(type, member) add_##type(text, #member, tcp->member);
 	TCP_INFO_FIELDS(X)
 #undef X

@@ -214,7 +214,6 @@ struct witness_answer {
 
 extern const char *const witness_command_names[]; /* by enum witness_command_kind */
 extern const char *const witness_event_names[];   /* by enum witness_event_kind */
-const char *witness_tcp_state_name(uint32_t state);
 /* 0: unknown. */
 uint32_t witness_tcp_state_of(const char *name);
 

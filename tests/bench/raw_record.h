@@ -19,7 +19,6 @@
 #define RECORD_HEADER 5
 #define RECORD_TAG 16
 #define RECORD_DATA 16384
-#define RECORD_MAX (RECORD_HEADER + RECORD_DATA + 256)
 
 struct raw_side {
 	uint8_t secret[48], key[32], iv[12];

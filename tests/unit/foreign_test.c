@@ -2,7 +2,6 @@
 #include "tests/lib/verify_fixture.h"
 
 #define SIZE 64
-#define STREAM_BYTES (MESSAGES * SIZE)
 
 /* Feeds the answers 0 to 5 of connection 4, message 2 replaced by these bytes. */
 static void

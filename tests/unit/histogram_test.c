@@ -110,15 +110,16 @@ static void
 p99_9_of_a_thousand_values_is_the_999th(void **state)
 {
 	struct histogram *h = make(&hour_ns);
+	struct histogram_walk walk = { 0 };
 
 	(void)state;
 	histogram_record_many(h, 10, 999);
 	histogram_record(h, 1000);
 	assert_true(histogram_percentile(h, 99.9) == 10);
 	assert_true(histogram_percentile(h, 99.91) == 1000);
-	assert_true(histogram_at_rank(h, 999) == 10);
-	assert_true(histogram_at_rank(h, 1000) == 1000);
-	assert_true(histogram_at_rank(h, 5000) == 1000);
+	assert_true(histogram_walk_to(h, &walk, 999) == 10);
+	assert_true(histogram_walk_to(h, &walk, 1000) == 1000);
+	assert_true(histogram_walk_to(h, &walk, 5000) == 1000);
 	free(h);
 }
 
