@@ -57,7 +57,7 @@ struct tls_name_config {
 	char *certificate, *key;
 };
 
-/* Of the setting `tls`, as configured; relative paths become absolute. */
+/* The setting `tls`, as configured; relative paths become absolute. */
 struct tls_listener_config {
 	char *certificate, *key; /* PEM files; NULL: no TLS */
 	char *client_ca;         /* PEM file */
@@ -215,9 +215,9 @@ int config_open_log(const struct config *config, char *error)
 /* The effective configuration as JSON that loads to the same values; heap, or NULL when
  * out of memory. */
 char *config_print(const struct config *config);
-/* The same with the source of each value: {"config": ..., "origins": {KEY: SOURCE}}.
- * SOURCE is "default", the path of the file, "--set", "--listen", "--workers",
- * "--verbose", or the command that has changed the value since. */
+/* As config_print(), with the source of each value: {"config": ..., "origins": {KEY:
+ * SOURCE}}. SOURCE is "default", the path of the file, "--set", "--listen",
+ * "--workers", "--verbose", or the command that has changed the value since. */
 char *config_print_origins(const struct config *config);
 /* Records that `source` has changed a value. 0, or -1 with errno. */
 int config_set_origin(struct config *config, const char *name, const char *source)

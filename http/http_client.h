@@ -41,8 +41,9 @@ enum http_client_status http_client_send(const struct http_client_request *reque
     struct http_client_response *ret, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 
-/* The same on a connected blocking socket: sends `text` (head and body), and reads to
- * the end of file or until deadline_ns (CLOCK_MONOTONIC). 0, or -1 with errno. */
+/* As http_client_send(), on a connected blocking socket: sends `text` (head and body),
+ * and reads to the end of file or until deadline_ns (CLOCK_MONOTONIC). 0, or -1 with
+ * errno. */
 int http_client_exchange(int fd, const char *text, uint64_t deadline_ns,
     struct http_client_response *ret) __attribute__((warn_unused_result));
 

@@ -18,7 +18,7 @@
 
 #include "http/http_server.h"
 
-/* What a connection would lose if it were closed. */
+/* State of a connection, which decides what is lost if it is closed. */
 enum http_limits_state {
 	HTTP_LIMITS_IDLE, /* no complete request: between two, or before the first */
 	HTTP_LIMITS_RESPONDING, /* the client has not read the response yet */

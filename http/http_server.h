@@ -51,9 +51,9 @@ int http_server_check(const struct http_server_args *args, gid_t group, char *er
  * error[error_size]. */
 struct http_server *http_server_open(const struct http_server_args *args, char *error,
     size_t error_size) __attribute__((warn_unused_result));
-/* The same with a listening socket, which the server then owns, and its socket file:
- * another file at its path is not removed. NULL with errno, and fd stays the caller's.
- */
+/* As http_server_open(), with a listening socket, which the server then owns, and its
+ * socket file: another file at its path is not removed. NULL with errno, and fd stays
+ * the caller's. */
 struct http_server *http_server_from_fd(const struct http_server_args *args, int fd,
     const struct file_id *file) __attribute__((warn_unused_result));
 /* Listens and accepts, if it does not yet. */

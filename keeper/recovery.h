@@ -57,7 +57,7 @@ struct recovered_connection {
 	struct tls_moved tls;
 	struct recovery_piece partial[2], unsent;
 	uint64_t tls_received, tls_sent; /* bytes of records, as received and sent */
-	/* What the worker had done since the last commit: */
+	/* Work of the worker since the last commit: */
 	bool was_processed;
 	uint64_t received, sent; /* bytes */
 	uint64_t

@@ -32,9 +32,9 @@ struct buffer_memory {
 	void *argument;
 };
 
-/* Of this process, before its first buffer; not copied. NULL: the heap. With another
- * memory a queued byte is never overwritten: its block is freed, and its contents are
- * then up to that memory. */
+/* Sets the memory of all buffers of this process, before the first one; not copied.
+ * NULL: the heap. With another memory a queued byte is never overwritten: its block is
+ * freed, and its contents are then up to that memory. */
 void buffer_set_memory(const struct buffer_memory *memory);
 
 /* Makes room for `more` bytes at data + end; may move the queued bytes. 0, or -1 with

@@ -26,8 +26,8 @@ struct line_pipe {
 /* 0, or -1 with errno. */
 int line_pipe_start(struct line_pipe *pipe, struct event_base *base,
     line_pipe_reader on_line, void *argument) __attribute__((warn_unused_result));
-/* The same with a pipe of the previous program. 0, or -1 with errno, and the
- * descriptors stay the caller's. */
+/* As line_pipe_start(), with a pipe of the previous program. 0, or -1 with errno, and
+ * the descriptors stay the caller's. */
 int line_pipe_continue(struct line_pipe *pipe, struct event_base *base,
     const int fds[2], line_pipe_reader on_line, void *argument)
     __attribute__((warn_unused_result));

@@ -31,7 +31,7 @@ struct address {
 		struct sockaddr_in6 in6;
 		struct {
 			struct sockaddr_un un;
-			/* Of a peer, which has no name. */
+			/* Process of a peer, which has no name. */
 			struct address_process process;
 		};
 	};
@@ -76,8 +76,9 @@ int address_keep_family(struct address *addresses, int count, int family);
 /* Numeric text of an address with its port, into buffer[ADDRESS_TEXT_MAX], returned. A
  * peer at a Unix socket is "unix pid 812 uid 1000". */
 const char *address_format(const struct address *address, char *buffer);
-/* The same for the local address of a socket; "(no address)" if it has none. That of a
- * client at a Unix socket has no name either: "unix socket 7", the descriptor. */
+/* As address_format(), for the local address of a socket; "(no address)" if it has
+ * none. That of a client at a Unix socket has no name either: "unix socket 7", the
+ * descriptor. */
 const char *address_format_local(int fd, char *buffer);
 
 uint16_t address_port(const struct address *address);

@@ -14,7 +14,7 @@
 int connect_stream(const struct address *address, uint64_t timeout_ns)
     __attribute__((warn_unused_result));
 
-/* The same for an address of TCP. */
+/* As connect_stream(), for an address of TCP. */
 int connect_tcp(const struct address *address, uint64_t timeout_ns)
     __attribute__((warn_unused_result));
 

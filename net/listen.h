@@ -54,7 +54,8 @@ int listen_bind(struct address *address, const struct listen_options *options,
     __attribute__((warn_unused_result));
 /* 0, or -1 with errno. */
 int listen_start(int fd, int backlog) __attribute__((warn_unused_result));
-/* The same after shutdown(2), which releases a port that the kernel has chosen. */
+/* As listen_start(), after shutdown(2), which releases a port that the kernel has
+ * chosen. */
 int listen_restart(int fd, const struct address *address, int backlog)
     __attribute__((warn_unused_result));
 /* True if the socket is in the state LISTEN: it is not before listen_start() and after

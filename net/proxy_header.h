@@ -68,7 +68,7 @@ struct proxy_header {
 	bool is_datagram; /* version 2 */
 	enum proxy_family family;
 	struct address source, destination; /* of PROXY_TCP4 and PROXY_TCP6 */
-	/* Of PROXY_UNIX: source and destination, PROXY_UNIX_PATH bytes each, in the
+	/* With PROXY_UNIX: source and destination, PROXY_UNIX_PATH bytes each, in the
 	 * caller's data. */
 	const uint8_t *unix_paths;
 	struct proxy_tlvs tlvs; /* in the caller's data */
@@ -94,7 +94,7 @@ bool proxy_header_next_tlv(struct proxy_tlvs *tlvs, struct proxy_tlv *ret);
 /* The TLVs inside the value of an SSL one; without any if it is too short. */
 struct proxy_tlvs proxy_header_ssl_tlvs(const struct proxy_tlv *ssl);
 
-/* What a header to be written announces. */
+/* Contents of a header to be written. */
 struct proxy_announcement {
 	unsigned version;                   /* 1 or 2 */
 	bool is_local;                      /* version 2: LOCAL; version 1: UNKNOWN */

@@ -33,8 +33,8 @@ struct unix_socket_access {
 	gid_t group; /* (gid_t)-1: the group of the process */
 };
 
-/* The same for a Unix address, whose file then has that access; an abstract one has no
- * file. */
+/* As unix_socket_open(), for a Unix address, whose file then has that access; an
+ * abstract one has no file. */
 int unix_socket_listen(const struct address *address,
     const struct unix_socket_access *access, int backlog, char *error,
     size_t error_size) __attribute__((warn_unused_result));

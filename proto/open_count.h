@@ -48,7 +48,7 @@ struct open_change {
 	int connections, leaving, arriving;
 };
 
-/* Of one worker, written by it alone; the counts of addresses are elsewhere. */
+/* Counts of one worker, written by it alone; the counts of addresses are elsewhere. */
 struct open_shared {
 	_Alignas(128) _Atomic uint64_t version; /* odd: connections are moving */
 	_Atomic uint64_t total;                 /* open_count_encode() */

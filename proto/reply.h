@@ -96,11 +96,11 @@ struct reply {
 	uint64_t conversation_digest; /* of the file, once it is compiled; 0 before */
 };
 
-/* Of REPLY_KINDS. 0, or -1 with one line in error (what was found, what was expected)
- * and *ret untouched. On 0 the caller calls reply_finish. */
+/* Parses one of REPLY_KINDS. 0, or -1 with one line in error (what was found, what was
+ * expected) and *ret untouched. On 0 the caller calls reply_finish. */
 int reply_parse(const char *spec, struct reply *ret, char *error, size_t error_size)
     __attribute__((warn_unused_result));
-/* The same of SERVER_REPLY_KINDS; opens no file. */
+/* As reply_parse(), one of SERVER_REPLY_KINDS; opens no file. */
 int reply_parse_server(const char *spec, struct reply *ret, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 void reply_finish(struct reply *reply);

@@ -18,7 +18,7 @@
 #define WHOAMI_MAX 8192 /* bytes of a line, at most */
 #define WHOAMI_INSTANCE_MAX 64
 
-/* Of the handshake; texts are "" if there is none. */
+/* Outcome of the handshake; texts are "" if there is none. */
 struct whoami_tls {
 	const char *version, *suite, *group;
 	const char *server_name, *alpn; /* that the client asked for; that was chosen */
@@ -44,7 +44,7 @@ struct whoami {
 	const struct whoami_tls *tls;     /* NULL: without, or not known any more */
 };
 
-/* What a client learns from a line. */
+/* Contents of a line, for a client. */
 struct whoami_view {
 	char instance[WHOAMI_INSTANCE_MAX + 1];
 	struct address_compact client;

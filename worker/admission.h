@@ -31,8 +31,8 @@ enum close_reason admission_check_peer(
 enum close_reason admission_check(const struct worker_listener *listener, int fd,
     const struct address *peer) __attribute__((warn_unused_result));
 
-/* The same for the address that a PROXY header has announced; is_counted: it has been
- * allowed before, and counts once for accept_rate. */
+/* As admission_check(), for the address that a PROXY header has announced; is_counted:
+ * it has been allowed before, and counts once for accept_rate. */
 enum close_reason admission_check_announced(const struct worker_listener *listener,
     const struct address_compact *peer, bool is_counted)
     __attribute__((warn_unused_result));

@@ -20,9 +20,9 @@ struct connection;
 /* The event callback of the phase; its argument is the connection. */
 void proxy_phase_on_event(evutil_socket_t fd, short what, void *argument);
 
-/* Of a connection that was received from the keeper of a dead worker: ends the phase if
- * the header is in its input. True if the connection is served: its input is answered
- * by connection_io_replay(). */
+/* For a connection received from the keeper of a dead worker: ends the phase if the
+ * header is in its input. True if the connection is served: its input is answered by
+ * connection_io_replay(). */
 bool proxy_phase_replay(struct connection *connection)
     __attribute__((warn_unused_result));
 

@@ -29,7 +29,7 @@ void tls_phase_on_event(evutil_socket_t fd, short what, void *argument);
 bool tls_phase_take(struct connection *connection, const uint8_t *data, size_t length)
     __attribute__((warn_unused_result));
 
-/* Of a connection that was received: begins the handshake with the bytes in its input.
+/* For a connection that was received: begins the handshake with the bytes in its input.
  * True if the connection is not in this phase. */
 bool tls_phase_replay(struct connection *connection)
     __attribute__((warn_unused_result));

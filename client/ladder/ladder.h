@@ -35,7 +35,7 @@ enum ladder_state {
 	LADDER_DONE,
 };
 
-/* What the server's record says of a connection that has died. */
+/* How a dead connection ended, by the server's record of it. */
 enum ladder_told {
 	LADDER_TOLD_UNKNOWN,
 	LADDER_TOLD_NOTHING,

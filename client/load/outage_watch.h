@@ -29,7 +29,7 @@ void outage_watch_start(struct load_context *ctx);
 /* Records the periods that last to the end of the run, and frees the memory. */
 void outage_watch_finish(struct load_context *ctx);
 
-/* What the functions below do with --hold. */
+/* Parts of the functions below that run with --hold. */
 void outage_watch_take_answer(struct load_context *ctx, const struct conn *conn,
     const struct queued_message *message, uint64_t arrived_ns);
 void outage_watch_take_loss(struct load_context *ctx, const struct conn *conn,

@@ -59,7 +59,7 @@ struct traffic {
 	void (*place)(const struct load_context *ctx, const struct conn *conn,
 	    struct finding *ret);
 
-	/* What a connection that is lost waited for. */
+	/* Fills *ret with what was outstanding on a lost connection. */
 	void (*outstanding)(const struct load_context *ctx, const struct conn *conn,
 	    struct counters_lost_connection *ret);
 
@@ -72,7 +72,7 @@ struct traffic {
 	/* No more messages will be started: what comes before the close begins. */
 	void (*close)(struct load_context *ctx, struct conn *conn);
 
-	/* What is to be done now; what was requested before has been done. */
+	/* Returns the next request; the previous one has been carried out. */
 	enum traffic_request (*next)(struct load_context *ctx, struct conn *conn);
 
 	/* The peer ended its stream, or reset the connection. True if it was to. */

@@ -67,7 +67,7 @@ enum message_loss {
 };
 extern const char *const counters_loss_names[]; /* NULL at the end */
 
-/* What sockets of a kind other than TCP tell. */
+/* Events of Unix and MPTCP sockets. */
 enum socket_event {
 	SOCKET_QUEUE_FULL,     /* a connect found the queue of a Unix socket full */
 	SOCKET_MPTCP,          /* a connection is one of MPTCP */
@@ -127,8 +127,8 @@ struct counters_address {
  * failed here. */
 struct counters_target {
 	counters_value established;
-	/* Of several targets each: measured messages, and their response latency (NULL:
-	 * there is one target). */
+	/* Measured messages of this target, and their response latency (NULL: it is the
+	 * only target). */
 	counters_value verified, wrong, lost;
 	struct histogram *response;
 	counters_value failed[CONNECT_FAILURE_COUNT];
@@ -195,7 +195,7 @@ struct counters_server {
 	counters_value connections, messages, lost; /* measured or not */
 };
 
-/* What replies of whoami say of the connections. */
+/* Counts of connections, from the replies of whoami. */
 struct counters_whoami {
 	counters_value connections; /* that were answered */
 	counters_value translated;  /* the server sees another address or port */
@@ -205,7 +205,7 @@ struct counters_whoami {
 	counters_value stayed;      /* of those: at the same server */
 };
 
-/* What is counted by a text of the TLS connections. */
+/* Properties of TLS connections that are counted by their text. */
 enum counters_tls_kind {
 	COUNTERS_TLS_VERSION,
 	COUNTERS_TLS_CIPHER,
@@ -273,7 +273,7 @@ struct counters {
 
 	_Atomic uint32_t mismatches; /* complete entries of `mismatch` */
 	_Atomic uint32_t lost_connections;
-	/* Of all connections, the longest wait for a byte with a message in flight. */
+	/* Longest wait of a connection for a byte with a message in flight. */
 	counters_value silence_max_ns, silence_from_ns; /* CLOCK_MONOTONIC */
 	struct counters_mismatch mismatch[COUNTERS_MISMATCHES_MAX];
 	struct counters_lost_connection lost_connection[COUNTERS_LOST_MAX];
@@ -284,7 +284,7 @@ struct counters {
 	counters_value tls_texts[COUNTERS_TLS_TEXTS_MAX];
 	/* [1]: with messages in flight, [0]: idle */
 	struct counters_losses losses[MESSAGE_LOSS_COUNT][2];
-	/* What the kernel has made of the socket options; "": not known. */
+	/* Socket options as read back from the kernel; "": not known. */
 	char granted[SOCKET_OPTION_COUNT][SOCKET_OPTION_TEXT_MAX];
 	_Atomic uint32_t are_granted_known;
 	struct findings *findings; /* in the shared memory; NULL: none is kept */

@@ -7,15 +7,15 @@
 
 #include <stdint.h>
 
-/* Of this process since its start (/proc/self/schedstat); 0 if the kernel does not
- * count them. */
+/* Times of this process since its start (/proc/self/schedstat); 0 if the kernel does
+ * not count them. */
 struct cpu_wait {
 	uint64_t cpu_ns;  /* running */
 	uint64_t wait_ns; /* ready to run, but without a CPU */
 };
 struct cpu_wait cpu_wait_self(void);
 
-/* Of this machine and of the control groups of this process since they exist. */
+/* Times of this machine and of the control groups of this process since they exist. */
 struct cpu_wait_host {
 	uint64_t throttled_ns; /* by the CPU quota of a control group, v1 or v2 */
 	uint64_t steal_ns;     /* that the hypervisor used, of all CPUs together */

@@ -38,8 +38,8 @@ struct sampler {
 	uint64_t tenth_end_ns, row_end_ns; /* planned ends of the next rows */
 	struct sampler_second last_tenth;  /* totals at tenth_ns */
 	struct histogram *before[LATENCY_KIND_COUNT]; /* at sampled_ns */
-	/* Of each latency; their duration, and the end of the last one. The connects
-	 * before the start of the run are the first batch. */
+	/* Batches of each latency; their duration, and the end of the last one. The
+	 * connects before the start of the run are the first batch. */
 	struct batches batches[LATENCY_MAX];
 	struct histogram *batched[LATENCY_MAX]; /* at batched_ns */
 	uint32_t latency_count;                 /* kinds and named steps */

@@ -56,7 +56,7 @@ struct survey_conn {
 	bool may_fail;          /* as in struct survey_open */
 	struct buffer *input;
 	char id[40], instance[65]; /* of the greeting of a witness; "" */
-	/* Of the ladder: called after an event and when the timer expires; may close
+	/* For the ladder: called after an event and when the timer expires; may close
 	 * the connection. NULL: a probe waits for it. */
 	void (*on_event)(void *owner, struct survey_conn *conn);
 	void (*on_timer)(void *owner, struct survey_conn *conn);

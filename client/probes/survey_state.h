@@ -10,7 +10,7 @@
 #include "client/probes/survey_plan.h"
 #include "client/survey_result/survey_rows.h"
 
-/* What answers at the target. */
+/* Kind of server at the target. */
 enum survey_far {
 	SURVEY_FAR_UNKNOWN,
 	SURVEY_FAR_WITNESS, /* reply "witness" of yodeld: does what it is told */

@@ -16,7 +16,7 @@ const char *report_connections_close(const struct result *result, char *out);
  * reopened. */
 const char *report_connections_wait(const struct result *result, char *out);
 
-/* What Unix sockets and MPTCP tell: full accept queues, subflows, fallbacks. */
+/* Full accept queues, subflows and fallbacks of Unix sockets and MPTCP. */
 const char *report_connections_sockets(const struct result *result, char *out);
 
 /* The socket options, and what the kernel has made of them. */

@@ -12,7 +12,7 @@
 #include "client/report/report_line.h"
 #include "client/result/result.h"
 
-/* What is verified of the certificates. Returns out. */
+/* How certificates are verified. Returns out. */
 const char *report_tls_verification(const struct result *result, char *out);
 
 /* The lines that follow, in order. False behind the last one. */

@@ -24,7 +24,7 @@ struct text_layout {
 	bool has_colour;
 };
 
-/* What suits a file: the width of a terminal, else COLUMNS, else 80. */
+/* Layout for a file: the width of a terminal, else COLUMNS, else 80. */
 struct text_layout text_layout_of(FILE *file);
 
 /* Writes lines of text. A line that is too long goes on below its text: below column 15

@@ -327,7 +327,7 @@ struct result {
 	struct result_precision precision[LATENCY_MAX];
 	char **steps; /* names of the steps */
 	size_t step_count;
-	/* Of each step of a pass: passes that were lost before its answer. */
+	/* By step of a pass: passes that were lost before its answer. */
 	uint64_t step_lost[LATENCY_MAX - LATENCY_STEP_FIRST];
 	struct result_lost_connection *lost_connections;
 	size_t lost_connection_count;
@@ -447,7 +447,7 @@ bool result_adds_up(const struct result_messages *messages);
  * result_percentiles the precision is that of the next higher one. */
 struct percentile_interval result_percentile(
     const struct result *result, enum latency_kind which, double percentile);
-/* The same for many percentiles in ascending order (percentile_interval.h). */
+/* As above, for many percentiles in ascending order (percentile_interval.h). */
 struct percentile_interval result_percentile_next(const struct result *result,
     enum latency_kind which, double percentile, struct percentile_walk *walk);
 /* The number of independent values that a latency is worth: the smallest of its
@@ -463,8 +463,8 @@ int result_write_json(const struct result *result, FILE *file)
 int result_read_json(FILE *file, struct result *ret, char *error)
     __attribute__((warn_unused_result));
 
-/* The same for a path ("-" is stdin), for commands. 0, or an exit status after one line
- * on stderr: 66 if it cannot be opened, 65 if it is not a result. */
+/* Reads one result from a path ("-" is stdin), for commands. 0, or an exit status after
+ * one line on stderr: 66 if it cannot be opened, 65 if it is not a result. */
 int result_read_file(const char *path, struct result *ret)
     __attribute__((warn_unused_result));
 

@@ -24,8 +24,8 @@
 
 struct tls_stream;
 
-/* Of a group of connections that may resume each other's sessions: they have the same
- * target and the same certificate. */
+/* Tickets of a group of connections that may resume each other's sessions: they have
+ * the same target and the same certificate. */
 struct tls_pool_tickets {
 	struct tls_ticket *list[TLS_POOL_TICKETS_MAX]; /* the newest is the last */
 	uint32_t count;

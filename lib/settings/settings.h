@@ -138,8 +138,8 @@ typedef void (*settings_visitor)(
 void settings_walk(const struct settings *settings, settings_visitor visit, void *arg);
 
 #define SETTINGS_EXPECTED_MAX 256
-/* What a row accepts, `a size from 1 to 1G (as "64k")`, in buffer, which is returned.
- */
+/* Describes the accepted values of a row, `a size from 1 to 1G (as "64k")`, in buffer,
+ * which is returned. */
 const char *settings_expected(const struct setting *row, char *buffer);
 
 /* NULL if no row has this name. */

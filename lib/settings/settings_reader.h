@@ -50,7 +50,7 @@ int settings_error_at(struct settings_reader *reader, size_t offset, const char 
 /* `limits.max_message: found "lots", expected a size from ...` */
 int settings_error_value(struct settings_reader *reader,
     const struct settings_place *place, const json_t *found, const char *expected);
-/* The same, with what the row expects. */
+/* As settings_error_value(), for the values that the row accepts. */
 int settings_error_row(struct settings_reader *reader,
     const struct settings_place *place, const json_t *found, const struct setting *row);
 /* `listeners[0].address: ` and the error of the row's check. */

@@ -46,7 +46,7 @@ size_t histogram_size(const struct histogram_config *config);
 struct histogram *histogram_init_zeroed(
     void *memory, const struct histogram_config *config);
 
-/* The same on the heap; the caller frees it. NULL with errno. */
+/* Makes an empty histogram on the heap; the caller frees it. NULL with errno. */
 struct histogram *histogram_create(const struct histogram_config *config)
     __attribute__((warn_unused_result));
 

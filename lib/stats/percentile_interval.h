@@ -29,8 +29,8 @@ struct percentile_interval {
 struct percentile_interval percentile_interval_of(const struct histogram *histogram,
     double percentile, const struct precision *precision, double least);
 
-/* The same for many percentiles of a histogram in ascending order, which read its
- * counts once (histogram_walk_to()). Begins with zeros. */
+/* State of a walk over many percentiles of a histogram in ascending order, which reads
+ * its counts once (histogram_walk_to()). Begins with zeros. */
 struct percentile_walk {
 	struct histogram_walk value, low, high;
 	bool is_value_only; /* the interval is not looked up: has_interval is false */

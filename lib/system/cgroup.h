@@ -16,8 +16,8 @@
 struct cgroup_limits {
 	/* memory.max, memory.high, memory.limit_in_bytes; 0: no limit. */
 	uint64_t memory_bytes;
-	/* What may still be used below each limit, file cache not counted as used; the
-	 * minimum. Only valid if there is a limit. */
+	/* Memory that may still be used below each limit, file cache not counted as
+	 * used; the minimum. Only valid if there is a limit. */
 	uint64_t memory_available_bytes;
 	/* CPU time per time: 0.5 is half a CPU (cpu.max, cpu.cfs_quota_us); 0: no
 	 * limit. */

@@ -12,7 +12,7 @@
 struct capacity {
 	uint64_t descriptors; /* of each process (RLIMIT_NOFILE) */
 	uint64_t workers;     /* that serve */
-	/* Of the workers that serve: the least of what descriptors,
+	/* Limit of the serving workers: the least of what descriptors,
 	 * limits.max_connections and memory allow. */
 	uint64_t connections;
 	uint64_t memory_bytes;       /* available; 0: unknown */

@@ -36,9 +36,9 @@ struct reload {
 /* Starts a reload, or queues it behind the one in progress. 0, or -1 if it failed
  * immediately (the outcome and the log contain the reason). */
 int reload_start(struct reload *reload);
-/* The same after an exec: the program has changed, for all requests so far. On failure
- * the outcome is the reason to roll back, too. `program` describes the new program in
- * the outcome. */
+/* As reload_start(), after an exec: the program has changed, for all requests so far.
+ * On failure the outcome is the reason to roll back, too. `program` describes the new
+ * program in the outcome. */
 int reload_start_upgrade(struct reload *reload, const char *program);
 
 /* A successor is ready. True when all are, and the new generation serves. */

@@ -31,7 +31,7 @@ struct listener {
 	char *
 	    stored_name; /* of a socket of the previous instance, in the store; owned */
 	bool is_of_previous; /* of the previous instance, or in place of its sockets */
-	/* Of its sockets with other own ones when they were bound; unless
+	/* Overlap of its sockets with other own ones when they were bound; unless
 	 * LISTEN_NO_OVERLAP, they do not listen before listener_listen(). */
 	enum listen_overlap overlap;
 	struct file_id file;   /* of a Unix socket that this program has opened */
@@ -79,7 +79,7 @@ void listener_listen(struct listener *listener, const struct listener_config *co
 /* Its sockets get no new connections any more (net/listen.h); handshakes in progress go
  * on, and connections wait in the accept queues. */
 void listener_retire(const struct listener *listener);
-/* The same for one slot, unless other slots share its socket. */
+/* As listener_retire(), for one slot, unless other slots share its socket. */
 void listener_retire_slot(const struct listener *listener, uint32_t slot);
 /* Removes filters that the workers of a killed master have left. */
 void listener_accept_new(const struct listener *listener);

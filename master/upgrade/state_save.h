@@ -30,8 +30,8 @@
 #ifndef STATE_VERSION
 #define STATE_VERSION "4"
 #endif
-/* What workers of both programs speak with the new master and with each other; JSON
- * member "protocols". */
+/* Versions that workers of both programs speak with the new master and with each other;
+ * JSON member "protocols". */
 #define STATE_PROTOCOLS                                                                \
 	"channel " STATE_NUMBER(CHANNEL_VERSION) ", transfer " STATE_NUMBER(           \
 	    TRANSFER_VERSION)

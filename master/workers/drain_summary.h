@@ -39,7 +39,7 @@ void drain_summary_add(struct process *process);
 struct drain_summary *drain_summary_current(const struct worker_table *table);
 /* Adds a worker that replaces one of that summary (NULL: of none). */
 void drain_summary_inherit(struct process *process, struct drain_summary *summary);
-/* The same for a drain worker that the slot has yet to start. */
+/* As drain_summary_inherit(), for a drain worker that the slot has yet to start. */
 void drain_summary_expect(struct slot *slot, struct drain_summary *summary);
 /* The drain worker has started: slot->process. */
 void drain_summary_attach(struct slot *slot);

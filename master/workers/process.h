@@ -30,7 +30,7 @@ void process_send(
     struct process *process, uint32_t verb, uint32_t argument, uint64_t value);
 void process_send_all(
     const struct worker_table *table, uint32_t verb, uint32_t argument);
-/* The same with a descriptor (-1: none). 0, or -1 with errno. */
+/* As process_send(), with a descriptor (-1: none). 0, or -1 with errno. */
 int process_send_fd(
     struct process *process, const struct channel_message *message, int fd);
 /* Sends messages that are queued; to be called regularly. */

@@ -32,8 +32,8 @@ bool tls_gcm_set_key(struct tls_gcm *gcm, const uint8_t *key, size_t key_bytes)
     __attribute__((warn_unused_result));
 void tls_gcm_wipe_key(struct tls_gcm *gcm);
 
-/* What is sealed or opened under one nonce. Source and destination are the same, or do
- * not overlap. */
+/* A message that is sealed or opened under one nonce. Source and destination are the
+ * same, or do not overlap. */
 struct tls_gcm_message {
 	const uint8_t *nonce; /* TLS_GCM_NONCE_BYTES */
 	const uint8_t *aad;   /* additional data */

@@ -54,7 +54,7 @@ enum conversation_ending {
 	CONVERSATION_NO_ENDING,
 };
 
-/* What stands in a step. */
+/* Kind of a part of a step. */
 enum conversation_kind {
 	CONVERSATION_LITERAL,   /* `length` bytes from `at` */
 	CONVERSATION_NUMBER,    /* `term` + add, written in `form` */
@@ -115,7 +115,7 @@ struct conversation_part {
 	uint16_t step;
 	uint16_t run_end; /* first part behind it that the other side says, or the end
 			     of the section */
-	/* Of the first part of a run: the run counts as begun when bytes of this part
+	/* In the first part of a run: the run counts as begun when bytes of this part
 	 * are said (the first text behind the last pause, else run_end). */
 	uint16_t run_begun;
 	uint16_t
@@ -147,8 +147,9 @@ struct conversation_choice {
 struct conversation {
 	char *file;     /* name for messages; heap, owned, as all that follows */
 	uint8_t *bytes; /* literal text */
-	/* Of the literal after an ANY, at the same offsets as in `bytes`: length of the
-	 * longest proper prefix that is also a suffix (Knuth, Morris, Pratt 1977). */
+	/* For each literal after an ANY, at the same offsets as in `bytes`: length of
+	 * the longest proper prefix that is also a suffix (Knuth, Morris, Pratt 1977).
+	 */
 	uint32_t *failures;
 	struct conversation_part *parts;
 	struct conversation_step *steps;

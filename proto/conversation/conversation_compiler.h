@@ -33,7 +33,8 @@ struct compiler {
 	struct definition definitions[CONVERSATION_NAMES_MAX];
 	uint16_t definition_count;
 	uint16_t payload; /* the latest, for \{echo}; or NONE */
-	/* Of the side that speaks: a length without its counted part yet; or NONE. */
+	/* Length that the speaking side has sent without its counted part yet; or NONE.
+	 */
 	uint16_t length_part;
 	/* Open counted parts, and the literal "{" open in each. */
 	uint16_t groups[CONVERSATION_NESTING_MAX];

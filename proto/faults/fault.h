@@ -25,7 +25,7 @@
 
 #include "net/address_prefix.h"
 
-/* What a fault acts on. */
+/* Scope of a fault. */
 enum fault_scope {
 	FAULT_SCOPE_REPLY,      /* single replies */
 	FAULT_SCOPE_CONNECTION, /* a connection from some point on */

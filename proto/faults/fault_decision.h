@@ -12,9 +12,9 @@
 #include "net/address.h"
 #include "proto/faults/fault.h"
 
-/* Of a listener, from fault_seed and its address as configured. */
+/* Seed of a listener, from fault_seed and its address as configured. */
 uint64_t fault_listener_seed(uint64_t seed, const char *listener);
-/* Of one of its connections. */
+/* Seed of one of its connections. */
 uint64_t fault_connection_seed(
     uint64_t listener_seed, const struct address_compact *peer);
 

@@ -183,7 +183,7 @@ struct witness_record {
 	struct witness_event events[WITNESS_EVENTS_MAX];
 };
 
-/* What the server tells in the greeting beside whoami. */
+/* Contents of the greeting beside whoami. */
 struct witness_greeting {
 	struct witness_id id;
 	uint64_t idle_ms, open, accepted;
@@ -191,7 +191,7 @@ struct witness_greeting {
 	size_t syn_bytes; /* 0: unknown */
 };
 
-/* What a client learns from a greeting. */
+/* Contents of a greeting, for a client. */
 struct witness_view {
 	struct witness_greeting greeting;
 	char instance[WHOAMI_INSTANCE_MAX + 1];
@@ -204,7 +204,7 @@ struct witness_view {
 	struct tcp_info_view tcp; /* its members of whoami.h */
 };
 
-/* What a client learns from an answer. */
+/* Contents of an answer, for a client. */
 struct witness_answer {
 	enum witness_command_kind kind; /* INFO, ASK, HOLD, KEEPALIVE */
 	bool has_record;                /* false: ask knows no such connection */

@@ -25,13 +25,13 @@
 
 struct witness_shared;
 
-/* Of the master. */
+/* All tables, in the master. */
 struct witness_records {
 	struct witness_shared *shared;
 	int fd;
 };
 
-/* Of a worker. */
+/* The table of a worker, in that worker. */
 struct witness_book {
 	const struct witness_shared *shared;
 	struct witness_table *own;

@@ -57,7 +57,8 @@ struct output {
 	uint32_t progress_ms; /* when the peer last took some (timeouts.now_ms) */
 };
 
-/* What changes while bytes of a connection are read and sent (crash_record.h). */
+/* Members that change while bytes of a connection are read and sent (crash_record.h).
+ */
 #define CONNECTION_STATE                                                               \
 	uint64_t received, sent; /* bytes, since it was accepted */                    \
 	struct buffer *input;    /* partial or postponed messages; NULL: none */       \
@@ -111,7 +112,7 @@ void connection_log_closed(
     const struct address_compact *peer, enum close_reason reason);
 /* Counts, logs at debug level, closes and frees. */
 void connection_close(struct connection *connection, enum close_reason reason);
-/* The same with a reset, which leaves no state in the kernel. */
+/* As connection_close(), with a reset, which leaves no state in the kernel. */
 void connection_refuse(struct connection *connection, enum close_reason reason);
 
 /* Ends the phase AWAITING_HEADER: the connection is one of `peer`, and is served or
@@ -140,7 +141,7 @@ void connection_destroy_output(struct connection *connection);
 /* True while more than limits.max_pending is queued. */
 bool connection_is_over_output_limit(const struct connection *connection);
 
-/* Of a connection that is not watched: the event callback follows its state. */
+/* Sets the event callback of a connection that is not watched, by its state. */
 void connection_set_callback(struct connection *connection);
 
 /* Stops reading and writing until connection_resume, for a transfer. */

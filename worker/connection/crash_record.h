@@ -55,8 +55,8 @@ struct crash_undo_buffer {
 	size_t start, end;
 };
 
-/* What has been sealed since the last commit, in order: `before` bytes that the kernel
- * has taken, then those in the region's `sealed`. */
+/* Records sealed since the last commit, in order: `before` bytes that the kernel has
+ * taken, then those in the region's `sealed`. */
 struct crash_sealed {
 	uint64_t before, length;   /* bytes of records */
 	uint64_t data;             /* bytes of application data in all of them */
@@ -64,7 +64,7 @@ struct crash_sealed {
 	bool send_closed;
 };
 
-/* Of `current`, before, if it has TLS. */
+/* State of `current` before it was processed, if it has TLS. */
 struct crash_undo_tls {
 	const struct connection *owner; /* it is that of this connection */
 	struct tls_state state;
@@ -76,7 +76,7 @@ struct crash_undo_tls {
 
 struct crash_record {
 	struct connection *current; /* being processed, or NULL */
-	/* Of `current`, before: */
+	/* State of `current` before it was processed: */
 	struct connection_state undo;
 	uint64_t counters[CRASH_RECORD_COUNTERS];         /* of its listener's block */
 	struct crash_undo_buffer undo_input, undo_output; /* unless NULL in undo */

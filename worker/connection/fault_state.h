@@ -33,7 +33,7 @@ struct worker_listener;
 /* A part of the output, or an action after the part before it. */
 struct fault_segment {
 	uint64_t due_ns; /* CLOCK_MONOTONIC; 0: at once */
-	/* Of an action: where it happens, for the record, and its time or rate. */
+	/* For an action: where it happens, for the record, and its time or rate. */
 	uint64_t message, offset, value;
 	uint32_t length;  /* bytes of the output; 0: an action */
 	uint32_t replies; /* that end in them */
@@ -42,7 +42,7 @@ struct fault_segment {
 	uint8_t unused[6];
 };
 
-/* What changes with each message, and moves with the connection. */
+/* State that changes with each message, and moves with the connection. */
 struct fault_progress {
 	uint64_t list_id;  /* of the faults that `fired` is about */
 	uint64_t fired;    /* bit: that fault has happened to the connection */
@@ -82,7 +82,7 @@ struct kept_reply {
 	uint64_t seed; /* of its connection */
 };
 
-/* Of a struct worker_listener. */
+/* Faults of a struct worker_listener. */
 struct listener_faults {
 	const struct fault *rows; /* of the configuration, or `own` */
 	size_t count;
@@ -140,7 +140,7 @@ struct fault_note {
 void fault_state_note(const struct worker_listener *listener,
     const struct fault_state *state, const struct fault_note *note);
 
-/* Of a list of faults: equal for equal ones. */
+/* Identifies a list of faults: equal for equal ones. */
 uint64_t fault_state_list_id(const struct worker_listener *listener);
 
 #endif

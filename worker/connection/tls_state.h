@@ -49,7 +49,7 @@ struct tls_state {
 };
 _Static_assert(sizeof(struct tls_state) <= 256, "a block of the region");
 
-/* What of it moves with a connection (proto/transfer.h); behind it the bytes of
+/* The part that moves with a connection (proto/transfer.h); behind it the bytes of
  * `partial` and `unsent`. */
 struct tls_moved {
 	struct tls_session session;

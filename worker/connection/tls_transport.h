@@ -52,7 +52,7 @@ int tls_transport_open_kept(struct connection *connection)
  * waits for room in the socket: then the connection has an output without bytes. */
 bool tls_transport_end(struct connection *connection)
     __attribute__((warn_unused_result));
-/* The same at a close, where nothing can wait. */
+/* As tls_transport_end(), at a close, where nothing can wait. */
 void tls_transport_end_at_close(struct connection *connection);
 
 #endif

@@ -28,8 +28,8 @@ struct tls_handshake;
 /* Bytes of connection->about, at most. */
 #define WHOAMI_ABOUT_MAX (512 + TCP_SYN_MAX + PROXY_HEADER_MAX + WHOAMI_TLS_MAX)
 
-/* Of a connection that is accepted at a listener with this reply, or has come without
- * it. 0, or -1 with ENOMEM. */
+/* Creates the state of a connection that is accepted at a listener with this reply, or
+ * has come without it. 0, or -1 with ENOMEM. */
 int whoami_state_create(struct connection *connection)
     __attribute__((warn_unused_result));
 /* Drops what a correct worker would not have sent with the connection. */

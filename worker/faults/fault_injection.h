@@ -15,7 +15,7 @@
 #include "worker/connection/fault_state.h"
 #include "worker/connection/worker_state.h"
 
-/* What a new connection of the listener starts with. */
+/* Chooses the event callback of new connections of the listener. */
 void fault_injection_prepare(struct worker_listener *listener);
 /* True if a fault resets the connection instead of serving it; counts that. */
 bool fault_injection_refuses(

@@ -32,8 +32,8 @@ void sandbox_warn_about_user(const char *user);
  * without Landlock is not a failure. 0, or -1 with the reason logged. */
 int sandbox_enter(enum seccomp_use seccomp) __attribute__((warn_unused_result));
 
-/* The same for a keeper (keeper/keeper.h), which accepts no connection and reads no
- * message: it may pass descriptors on, in packets. */
+/* As sandbox_enter(), for a keeper (keeper/keeper.h), which accepts no connection and
+ * reads no message: it may pass descriptors on, in packets. */
 int sandbox_enter_keeper(enum seccomp_use seccomp) __attribute__((warn_unused_result));
 
 /* False in a program built with a sanitizer, which opens files and forks at any time:

@@ -42,7 +42,7 @@
 #include "lib/buffer.h"
 #include "proto/conversation/conversation.h"
 
-/* What all connections of a listener or a run share. */
+/* State that all connections of a listener or a run share. */
 struct player_side {
 	const struct conversation *conversation;
 	enum conversation_role role;
@@ -189,7 +189,7 @@ uint64_t player_pass_said(const struct player_side *side, const struct player *p
 bool player_is_between_passes(
     const struct player_side *side, const struct player *player);
 
-/* What the player waits for, as a mismatch in which nothing was found: for a timeout.
+/* Describes the awaited part as a mismatch in which nothing was found: for a timeout.
  */
 void player_waiting(const struct player_side *side, const struct player *player,
     struct player_mismatch *ret);

@@ -59,7 +59,7 @@ enum player_heard hearing_wrong_length(struct hearing *hearing, int64_t counted)
 /* All bytes are used, and the part is not complete. */
 enum player_heard hearing_more(struct hearing *hearing);
 
-/* Of `length` more bytes of the part, those for which its capture has room. */
+/* How many of `length` more bytes of the part its capture has room for. */
 size_t hearing_room(const struct hearing *hearing, size_t length);
 /* Appends bytes to the capture of the part, for which it has room, and counts them. */
 enum player_heard hearing_keep(

@@ -39,7 +39,7 @@ void player_value_bytes(const struct player_side *side, const struct player *pla
 const uint8_t *player_value_whole(const struct player_side *side,
     const struct player *player, uint64_t pass, uint16_t at, uint8_t *out,
     uint64_t *ret_length);
-/* Of a number, BYTES or a captured number: its value, modulo 2^64. */
+/* Value of a number, BYTES or a captured number, modulo 2^64. */
 uint64_t player_value_number(const struct player_side *side,
     const struct player *player, uint64_t pass, uint16_t at);
 /* Bytes of a number that the peer says in a fixed number of bytes; 0: of any length. */
@@ -65,7 +65,7 @@ const uint8_t *player_capture_get(
 struct player_input {
 	const uint8_t *data;
 	size_t length, used;
-	/* What comes behind data: the input, while known bytes are heard again. */
+	/* Bytes that follow data: the input, while known bytes are heard again. */
 	const uint8_t *next;
 	size_t next_length;
 };
