@@ -10,6 +10,7 @@
 #include "lib/clock.h"
 #include "lib/json/json_load.h"
 #include "lib/printable.h"
+#include "lib/units.h"
 #include "lib/xmalloc.h"
 
 int
@@ -85,6 +86,14 @@ ctl_json_format(const json_t *object, const char *key, char *text)
 		return "-";
 	snprintf(text, CTL_JSON_TEXT_MAX, "%" PRIu64, ctl_json_number(object, key));
 	return text;
+}
+
+const char *
+ctl_json_show_count(const json_t *object, const char *key, char *text)
+{
+	if (!json_is_integer(json_object_get(object, key)))
+		return strcpy(text, "-");
+	return units_show_count(ctl_json_number(object, key), text);
 }
 
 uint64_t

@@ -116,8 +116,8 @@ show_listener(FILE *out, const json_t *listener, int width)
 {
 	char texts[5][UNITS_TEXT_MAX], queue[2 * UNITS_TEXT_MAX + 4], reply[REPLY_MAX];
 	snprintf(queue, sizeof(queue), "%s of %s",
-	    units_show_count(ctl_json_number(listener, "queue_depth"), texts[0]),
-	    units_show_count(ctl_json_number(listener, "queue_limit"), texts[1]));
+	    ctl_json_show_count(listener, "queue_depth", texts[0]),
+	    ctl_json_show_count(listener, "queue_limit", texts[1]));
 	bool has_tls = json_is_object(json_object_get(listener, "tls"));
 	fprintf(out, "%-*s %10s %12s %14s %16s %10s  %s, %s%s\n", width,
 	    ctl_json_text(listener, "address"),

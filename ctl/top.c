@@ -155,8 +155,8 @@ show_listener(
 	    units_show_count(ctl_json_number(now, "connections_open"), texts[0]),
 	    units_show_count(rate(view, now, before, "connections_accepted"), texts[1]),
 	    units_show_count(rate(view, now, before, "messages_received"), texts[2]),
-	    units_show_count(ctl_json_number(now, "queue_depth"), texts[3]),
-	    units_show_count(ctl_json_number(now, "queue_limit"), texts[4]),
+	    ctl_json_show_count(now, "queue_depth", texts[3]),
+	    ctl_json_show_count(now, "queue_limit", texts[4]),
 	    units_show_count(rate(view, now, before, "queue_overflows"), texts[5]),
 	    json_is_object(json_object_get(now, "tls")) ? "  tls" : "");
 }

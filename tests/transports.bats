@@ -97,6 +97,11 @@ speak()
 @test "the file has the mode of the setting, and a reload changes it" {
 	start_unix '"reply": "echo"'
 	[ "$(stat -c %a "$SOCKET")" = 660 ]
+	# The kernel does not tell the accept queue of a Unix socket.
+	ctl stats --json | python3 -c 'import json, sys
+l = json.load(sys.stdin)["listeners"][0]
+assert l["queue_depth"] is l["queue_limit"] is None, l'
+	ctl stats | grep -qE "^unix:.* - of - "
 	listen_unix '"reply": "echo", "mode": "0606"'
 	ctl reload
 	[ "$(stat -c %a "$SOCKET")" = 606 ]

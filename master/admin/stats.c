@@ -154,10 +154,13 @@ make_listener(const struct listener_config *config,
 			(json_int_t)queues->depth[i], "queue_limit",
 			(json_int_t)queues->limit[i]));
 	}
-	json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o}",
+	/* The kernel does not tell those of a Unix socket. */
+	bool is_known = json_array_size(sockets) > 0;
+	json_t *object = json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:o}",
 	    "address", queues->name, "reply", config->reply_text, "framing",
-	    framing_names[config->framing], "queue_depth", (json_int_t)depth,
-	    "queue_limit", (json_int_t)limit, "queue_overflows",
+	    framing_names[config->framing], "queue_depth",
+	    is_known ? number(depth) : json_null(), "queue_limit",
+	    is_known ? number(limit) : json_null(), "queue_overflows",
 	    (json_int_t)queues->overflows, "queue_drops", (json_int_t)queues->drops,
 	    "sockets", sockets);
 	json_record_put(&object, "transport", json_string(transport_of(config)));
