@@ -296,6 +296,7 @@ set_gauges(const struct kept *kept)
 		atomic_store(&block_of(kept, (uint32_t)i)->open, 0);
 	for (size_t i = 0; i < kept->count; i++)
 		ledger_add_open(block_of(kept, kept->connections[i].socket), 1);
+	atomic_store(&worker_ledger->own.handshakes, 0);
 	open_count_reset(&worker_ledger->open, (uint32_t)kept->count);
 }
 

@@ -106,14 +106,14 @@ extern const struct ledger_counter_row ledger_counters[]; /* by enum ledger_coun
 bool ledger_counter_is_per_listener(enum ledger_counter counter);
 
 #define LEDGER_MAGIC 0x796f6465
-#define LEDGER_LAYOUT 9
+#define LEDGER_LAYOUT 10
 #define LEDGER_SLOTS 256
 /* Worker processes at the same time: 16 generations of all slots. */
 #define LEDGER_WORKERS_MAX (16 * LEDGER_SLOTS)
 /* Addresses; all surplus ones share the last entry. */
 #define LEDGER_LISTENERS 128
 #define LEDGER_NAME_MAX 128
-#define LEDGER_COUNTERS_MAX 29
+#define LEDGER_COUNTERS_MAX 28
 #define LEDGER_REASONS_MAX 64
 #define LEDGER_FAULTS_MAX 32
 
@@ -124,6 +124,7 @@ struct ledger_block {
 	/* Gauge of a listener's open connections, for the split of those that a dead
 	 * worker lost. Totals are computed from the counters instead. */
 	_Atomic uint64_t open;
+	_Atomic uint64_t handshakes;      /* gauge of a worker, for limits.handshakes */
 	_Atomic uint64_t accepting;       /* 1 from accept(2) until it is counted */
 	_Atomic uint64_t heartbeat_count; /* incremented by the worker's loop */
 	_Atomic uint64_t faults[LEDGER_FAULTS_MAX]; /* injected, by enum fault_kind */

@@ -111,7 +111,7 @@ history_is() # EXPRESSION - of /history, as h
 	wait_until history_is 'len(h["rows"]) >= 3'
 	history_is 'all(b[0] > a[0] for a, b in zip(h["rows"], h["rows"][1:]))'
 	history_is 'h["columns"][:3] == ["second", "open", "accepted"] and set(h["cpu"]["workers"]) == {"0", "1"}'
-	history_is 'h["limits"]["connections"] > 0 and h["log"] == []'
+	history_is 'h["limits"]["connections"] > 0 and h["limits"]["handshakes"] == 4000 and h["log"] == []'
 	local last
 	last=$(curl -s "${URL}history" | python3 -c 'import json, sys; print(json.load(sys.stdin)["rows"][-1][0])')
 	run -0 curl -s "${URL}history?since=$last"

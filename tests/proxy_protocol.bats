@@ -212,12 +212,21 @@ change_worker() # the one worker dies; its successor has its connection
 	}
 	wait_until is_refused
 	"$BUILD/yodelctl" -s control.sock stats --json | grep -q '"handshake_limit": *[1-9]'
+	waits() # COUNT - so many connections, as /stats and /metrics say
+	{
+		"$BUILD/yodelctl" -s control.sock stats --json | grep -q "\"handshakes_waiting\": $1," &&
+			curl -s --unix-socket control.sock http://x/metrics >metrics.txt &&
+			grep -qx "yodeld_handshakes_waiting{worker=\"0\"} $1" metrics.txt &&
+			grep -qx 'yodeld_handshakes_limit 2' metrics.txt
+	}
+	waits 2
 	touch go
 	is_served()
 	{
 		[ "$("$BALANCER" "$PORT" v2=198.51.100.8:4001 send=hello read)" = HELLO ]
 	}
 	wait_until is_served
+	wait_until waits 0
 }
 
 # Two connections: one with half of its header, one that is served.

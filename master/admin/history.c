@@ -141,11 +141,12 @@ make_limits(const struct master *master)
 {
 	struct capacity capacity;
 	capacity_read(master, &capacity);
-	return json_pack("{s:I, s:I, s:I, s:I}", "connections",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "connections",
 	    (json_int_t)capacity.connections, "descriptors",
 	    (json_int_t)capacity.descriptors, "memory_bytes",
 	    (json_int_t)capacity.memory_bytes, "max_connections",
-	    (json_int_t)master->config.current.limits.max_connections);
+	    (json_int_t)master->config.current.limits.max_connections, "handshakes",
+	    (json_int_t)master->config.current.limits.handshakes);
 }
 
 char *

@@ -94,6 +94,9 @@ static const struct metric worker_metrics[] = {
 	    offsetof(struct snapshot_worker, totals.faults), "kind", name_fault },
 	{ "connections_open", "gauge", "open connections",
 	    offsetof(struct snapshot_worker, open), NULL, NULL },
+	{ "handshakes_waiting", "gauge",
+	    "connections that wait for their PROXY header or TLS handshake; handshakes_limit bounds them for each worker",
+	    offsetof(struct snapshot_worker, handshakes), NULL, NULL },
 	{ .name = NULL },
 };
 
@@ -246,6 +249,9 @@ write_capacity(FILE *out, const struct master *master)
 	capacity_read(master, &capacity);
 	prometheus_gauge(out, PREFIX "connections_limit",
 	    "maximum number of open connections", (double)capacity.connections);
+	prometheus_gauge(out, PREFIX "handshakes_limit",
+	    "maximum of handshakes_waiting for each worker (limits.handshakes)",
+	    (double)master->config.current.limits.handshakes);
 	prometheus_gauge(out, PREFIX "descriptors_limit",
 	    "maximum number of descriptors of each process",
 	    (double)capacity.descriptors);

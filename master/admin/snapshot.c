@@ -60,8 +60,14 @@ read_workers(const struct worker_table *table, struct snapshot_worker *workers)
 		ledger_add_block(&workers[i].totals, &ledger->shared->retired[i]);
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
 		uint32_t slot = ledger_slot_of(ledger, i);
-		if (slot < LEDGER_SLOTS)
-			ledger_add_worker(&workers[slot].totals, ledger, i);
+		if (slot >= LEDGER_SLOTS)
+			continue;
+		ledger_add_worker(&workers[slot].totals, ledger, i);
+		uint64_t handshakes =
+		    atomic_load(&ledger_entry(ledger, i)->own.handshakes);
+		/* A compromised worker may have written anything. */
+		if (handshakes <= ledger->shared->connections_max)
+			workers[slot].handshakes += handshakes;
 	}
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
 		finish_worker(&workers[i], table, i);

@@ -21,6 +21,8 @@ struct snapshot_worker {
 	uint64_t is_in_state[SNAPSHOT_STATES]; /* by enum slot_state: 1 for its state */
 	uint64_t restarts, failures;
 	uint64_t open; /* connections */
+	uint64_t
+	    handshakes; /* of these: wait for their PROXY header or TLS handshake */
 	struct ledger_totals totals;
 };
 

@@ -65,6 +65,7 @@ make_worker(const struct slot *slot, uint32_t i, const struct snapshot_worker *w
 		process != NULL ? json_integer(process->generation) : json_null(),
 		"restarts", (json_int_t)slot->restarts, "failures",
 		(json_int_t)slot->failures);
+	json_record_put(&object, "handshakes_waiting", number(worker->handshakes));
 	add_counters(&object, &worker->totals, worker->open, false);
 	return object;
 }

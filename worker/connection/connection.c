@@ -132,6 +132,15 @@ count_for_address(const struct connection *connection, const struct open_change 
 		    listener_ledger_index(listener), &connection->peer, change);
 }
 
+/* Other processes read how near it is to limits.handshakes. */
+static void
+change_handshakes(struct worker *worker, int n)
+{
+	worker->handshake_count += (size_t)n;
+	atomic_store_explicit(&worker->worker_ledger->own.handshakes,
+	    worker->handshake_count, memory_order_relaxed);
+}
+
 /* For limits.max_connections, and limits.handshakes or the limits of its address. */
 static void
 count(const struct connection *connection, const struct open_change *change)
@@ -139,7 +148,7 @@ count(const struct connection *connection, const struct open_change *change)
 	struct worker *worker = connection->listener->worker;
 	open_count_change(&worker->worker_ledger->open, change);
 	if (connection_phase_is_handshake(connection->phase))
-		worker->handshake_count += (size_t)change->connections;
+		change_handshakes(worker, change->connections);
 	count_for_address(connection, change);
 }
 
@@ -244,7 +253,7 @@ enter_phase(struct connection *connection, enum connection_phase phase)
 	struct worker *worker = connection->listener->worker;
 	bool was_handshake = connection_phase_is_handshake(connection->phase);
 	if (was_handshake && !connection_phase_is_handshake((uint8_t)phase))
-		worker->handshake_count--;
+		change_handshakes(worker, -1);
 	connection->phase = (uint8_t)phase;
 	connection->active_ms = worker->timeouts.now_ms;
 	if (was_handshake)
