@@ -165,7 +165,7 @@ $B/faults.so: tests/lib/faults.c
 export B CC SANITIZE SOURCES HEADERS
 export HEADER_FLAGS := -std=gnu11 $(WARNINGS) $(CPPFLAGS)
 .PHONY: check
-check: all $(UNIT_TESTS) $(HELPERS) $(TOOLS) $(LATENCY_SERVER) $(REPLAYS) $B/faults.so ## run all tests and checks (KINDS="unit bats corpus static")
+check: all $(UNIT_TESTS) $(HELPERS) $(TOOLS) $(LATENCY_SERVER) $(REPLAYS) $B/faults.so ## run all tests and checks (KINDS="unit bats corpus static compiler")
 	@tests/run-checks $(KINDS)
 
 .PHONY: check-cluster
