@@ -18,7 +18,7 @@ load lib/admin
 @test "an unknown path is 404, a wrong method 405, a bad argument 400" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	run ask GET /none
-	[[ $output = 404*'expected one of / /stats /history /workers /metrics /config /healthz /readyz'* ]]
+	[[ $output = 404*'expected one of /, /stats, /history, /workers, /metrics, /config, /healthz, /readyz'* ]]
 	run ask POST /stats
 	[[ $output = 405* ]]
 	run ask GET /reload
