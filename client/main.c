@@ -70,7 +70,7 @@ main(int argc, char **argv)
 	log_set_name("yodel", NULL);
 	int status = run_command(argc, argv);
 	bool failed_before = status == EX_OSERR || status == EX_IOERR;
-	/* Of what a command has printed nothing may be missing. */
+	/* A command whose output is incomplete has failed. */
 	if ((fflush(stdout) != 0 || ferror(stdout)) && !failed_before) {
 		log_errorx("cannot write to stdout");
 		return EX_OSERR;

@@ -69,7 +69,7 @@ check_prefix(const char *text, char *error, size_t error_size)
 	return address_prefix_parse(text, &prefix, error, error_size);
 }
 
-/* Of the text alone; config.c checks it with the framing and reply. */
+/* Checks the text alone; config.c checks it with the framing and reply. */
 static int
 check_fault(const char *text, char *error, size_t error_size)
 {
@@ -207,7 +207,7 @@ check_server_name(const char *text, char *error, size_t error_size)
 	return -1;
 }
 
-/* Of application protocols (RFC 7301, 3.1). */
+/* Checks a list of application protocols (RFC 7301, 3.1). */
 static int
 check_alpn(const char *text, char *error, size_t error_size)
 {

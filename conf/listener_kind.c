@@ -266,7 +266,8 @@ check_congestion(const struct listener_config *listener, const char **ret_settin
 	return -1;
 }
 
-/* Those of another kind, and those that need a capability that this process lacks. */
+/* Refuses options of another kind of socket, and options that need a capability that
+ * this process lacks. */
 static int
 check_socket_options(const struct listener_config *listener, const char **ret_setting,
     char *error, size_t error_size)

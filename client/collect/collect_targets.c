@@ -6,7 +6,7 @@
 #include "lib/xmalloc.h"
 #include "net/connect.h"
 
-/* Of a failed connect; "" for 0. */
+/* Text of a failed connect; "" for 0. */
 static char *
 error_text(const struct address *address, int error)
 {

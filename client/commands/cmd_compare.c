@@ -132,7 +132,7 @@ report_label_differences(const struct labels *base, const struct labels *new, FI
 			    new->items[i].key, new->items[i].value);
 }
 
-/* Of each run and the first base run. */
+/* Differences between each run and the first base run. */
 static void
 report_differences(const struct comparison_side sides[2], FILE *out)
 {

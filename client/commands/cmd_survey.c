@@ -20,7 +20,7 @@
 #include "client/survey/survey_text.h"
 #include "client/survey_result/survey_json.h"
 
-/* Of the loop, outputs, streams, and sockets that a probe compares with. */
+/* Descriptors of the loop, outputs, streams, and sockets that a probe compares with. */
 #define DESCRIPTORS_RESERVED 32
 
 #define EXIT_NOT_SURVEYED 1
@@ -43,7 +43,7 @@ start_result(const struct survey_plan *plan, struct survey_result *result)
 	    survey_connections(plan) + survey_rate_connections(plan);
 }
 
-/* What it will do, before it does it. */
+/* Prints the limits of the survey before it starts. */
 static void
 announce(const struct survey_plan *plan, const struct survey_result *result, FILE *file)
 {

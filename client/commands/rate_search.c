@@ -42,7 +42,7 @@ struct search {
 	size_t step_count;
 };
 
-/* What one step says about its rate. */
+/* Outcome of one step at its rate. */
 enum outcome { PASSED, FAILED, UNKNOWN };
 
 /* A failure that this client may have caused decides nothing, nor does a success. */
@@ -138,7 +138,7 @@ keep_last(struct search *search, const struct result *result)
 	search->has_last = true;
 }
 
-/* Of the response; UINT64_MAX: too few samples. */
+/* Percentile of the response; UINT64_MAX: too few samples. */
 static uint64_t
 percentile_of(const struct result *result, double percentile)
 {

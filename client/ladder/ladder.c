@@ -179,7 +179,8 @@ ladder_start(struct survey *survey)
 	(void)survey_loop_wait(&survey->loop, SERVED_WAIT_NS, all_are_served, ladder);
 	if (ladder->refused > 0) {
 		make_room(ladder);
-		/* What waits for a place at a proxy is served or given up. */
+		/* Connections that wait for a place at a proxy are served or given up.
+		 */
 		survey_loop_sleep(&survey->loop, AFTER_LIMIT_NS);
 	}
 }
@@ -224,7 +225,7 @@ was_ended_by_server(const struct witness_record *record)
 		record->reason == CLOSE_STOPPED || record->reason == CLOSE_WORKER_LOST);
 }
 
-/* What the server noticed of a connection. */
+/* Asks the server how a connection ended there. */
 static enum ladder_told
 ask_told(struct survey *survey, struct ladder_trial *trial)
 {

@@ -263,8 +263,8 @@ keepalives_of(const struct survey_ladder *ladder, const struct ladder_trial *tri
 	return count < 1 ? 0 : (double)(int)(count - 0.1);
 }
 
-/* Of the segments that were heard two belong to our last words or the end. "": too few
- * to tell. */
+/* Whether keepalives are passed on. Two of the segments that were heard belong to our
+ * last words or the end. "": too few to tell. */
 static const char *
 passed_on(const struct survey_ladder *ladder, const struct ladder_trial *client,
     const struct ladder_trial *server)

@@ -74,7 +74,7 @@ thresholds_of(const struct result *result)
 	return to;
 }
 
-/* What the servers counted; null without --ledger. */
+/* Counters of the servers; null without --ledger. */
 static json_t *
 ledger_of(const struct result *result)
 {

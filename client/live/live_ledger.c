@@ -20,7 +20,7 @@
 
 #define INTERVAL_MS 1000
 
-/* What the process read of one server. */
+/* Answer of one server, as the process read it. */
 struct reading {
 	struct server_totals totals;
 	enum reconcile_state state;

@@ -145,7 +145,8 @@ conn_advance(struct load_context *ctx, struct conn *conn)
 	const struct plan *plan = ctx->plan;
 	uint32_t index = conn_state_index(ctx, conn);
 	if (!conn_state_talks(conn)) {
-		/* What TLS has sealed; that it fails shows when it is read. */
+		/* Sends records that TLS has sealed; a failure shows at the next read.
+		 */
 		(void)conn_tls_flush(conn);
 		return;
 	}

@@ -136,7 +136,7 @@ examine_mptcp(const struct load_context *ctx, struct conn *conn)
 	    1);
 }
 
-/* Of the first connection of this process. */
+/* Reads back the socket options of the first connection of this process. */
 static void
 read_granted(const struct load_context *ctx, const struct conn *conn)
 {
@@ -332,7 +332,7 @@ conn_connect_finish(struct load_context *ctx, struct conn *conn)
 	return CONNECT_HANDSHAKE;
 }
 
-/* What is wrong with a certificate is the same at every address. */
+/* A certificate that is refused at one address is refused at every address. */
 static enum connect_status
 fail_handshake(struct load_context *ctx, struct conn *conn,
     enum connect_failure failure, int error)

@@ -33,7 +33,7 @@ _Static_assert(sizeof(struct conn) + sizeof(struct timer_wheel_entry) +
 	384,
     "an idle connection of a conversation takes at most 384 bytes");
 
-/* What the last gather() has made for a connection, to be committed by sent(). */
+/* Output of the last gather() for a connection, to be committed by sent(). */
 struct gathered {
 	struct player after; /* the player behind these bytes */
 	size_t length;
@@ -41,7 +41,7 @@ struct gathered {
 	bool begins_step; /* a named step does */
 };
 
-/* Of a load process. */
+/* State of a load process. */
 struct talks {
 	struct player_side side;
 	/* A pass begins when it is due, because the server speaks first, or the client
@@ -428,7 +428,7 @@ peer_ended(struct load_context *ctx, struct conn *conn, bool is_reset)
 	return true;
 }
 
-/* What is held is heard first: it may be all that the peer had to say. */
+/* Input that is held is heard first: it may be all that the peer had to say. */
 static void
 end_pauses(struct load_context *ctx, struct conn *conn)
 {
@@ -464,7 +464,7 @@ seek(struct load_context *ctx, struct conn *conn, uint64_t message)
 	(void)message;
 }
 
-/* What a server counts as one message, a file does not tell. */
+/* A conversation file does not tell what a server counts as one message. */
 static void
 place(const struct load_context *ctx, const struct conn *conn, struct finding *ret)
 {

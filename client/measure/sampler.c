@@ -239,7 +239,7 @@ append_row(struct sampler *sampler, const struct sampler_second *row)
 	sampler->rows[sampler->count++] = *row;
 }
 
-/* What was counted between two totals; the row has no latencies. */
+/* Counts between two totals; the row has no latencies. */
 static struct sampler_second
 row_between(const struct sampler_second *before, const struct sampler_second *after)
 {

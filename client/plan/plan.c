@@ -141,7 +141,7 @@ check_targets(struct plan *plan, char *error)
 	return 0;
 }
 
-/* Those that a target does not have, or the kernel refuses. */
+/* Refuses options that a target does not have, or that the kernel refuses. */
 static int
 check_socket_options(struct plan *plan, char *error)
 {

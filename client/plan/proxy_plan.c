@@ -165,7 +165,7 @@ proxy_plan_write(const struct plan *plan, const struct address *source,
 		.tlv_count = plan->proxy_tlv_count,
 		.has_crc32c = plan->proxy_crc32c,
 	};
-	/* Of the other family it has no address to tell. */
+	/* The target has no address of the source's family: announce an empty one. */
 	if (target->storage.ss_family != source->storage.ss_family) {
 		struct address_compact none = { .family =
 						    (uint8_t)source->storage.ss_family,

@@ -317,7 +317,7 @@ burst_size(const struct survey *survey)
 	if (strcmp(survey_answer(survey->result, SURVEY_concurrent), "limit") == 0 &&
 	    served != NULL) {
 		double left = served->number - open;
-		/* Those that were closed may count for a while. */
+		/* Connections that were closed may count for a while. */
 		left = left > 0 ? left / 2 : 0;
 		room = left < room ? (uint32_t)left : room;
 	}

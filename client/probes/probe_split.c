@@ -72,8 +72,8 @@ acknowledged(const struct survey_conn *conn)
 	return conn->sent - socket_info_unacknowledged(conn->stream.fd);
 }
 
-/* What the witness's kernel had received of our bytes, without those that something
- * put before them. */
+/* Bytes of ours that the witness's kernel had received, without those that a device on
+ * the path put before them. */
 static uint64_t
 received_there(const struct witness_record *record)
 {
@@ -132,7 +132,7 @@ set_evidence(struct survey *survey, const struct split *split)
 	    result, SURVEY_split, "stalled_after_s", split->stalled_after_s);
 }
 
-/* Of all measurements the one that held most: a buffer that fills slowly. */
+/* Reports the measurement that held most: a buffer may fill slowly. */
 static void
 conclude(struct survey *survey, enum survey_row_id row, const struct split *most,
     uint32_t split_count, uint32_t measured, const char *whose, const char *where)

@@ -160,7 +160,8 @@ conclude_split(struct survey *survey, double first_ms, double answer_ms)
 		    "no sign of a second connection; a proxy near its server leaves none");
 }
 
-/* Of a server that says nothing, its kernel's acknowledgement is the answer. */
+/* True if the server answers lines; else the acknowledgement of its kernel is the
+ * answer. */
 static bool
 is_answering(const struct survey *survey)
 {
@@ -331,7 +332,8 @@ probe_server_first(struct survey *survey)
 				double s =
 				    ms_between(conn->connected_ns, conn->first_ns) /
 				    1000;
-				/* What waits for the client delays each of them. */
+				/* A device that waits for the client delays each
+				 * greeting: take the minimum. */
 				after_s = came == 1 || s < after_s ? s : after_s;
 			}
 		}

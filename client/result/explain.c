@@ -9,14 +9,14 @@
  * was received (client/verify/damage.h). */
 #define PLACE_SLACK 8
 
-/* What the findings are compared with. */
+/* Input of the comparison with the findings. */
 struct work {
 	const struct explain_args *args;
 	struct explain_list *list;
 	uint64_t longest; /* bytes of a reply with a fault */
 };
 
-/* What changes which bytes of a reply arrive. */
+/* True if the fault changes which bytes of a reply arrive. */
 static bool
 changes_reply(const struct explain_fault *fault)
 {
@@ -123,7 +123,7 @@ holds_up(const struct work *work, const struct explain_fault *fault,
 	}
 }
 
-/* Of a fault of the listener. */
+/* True if a fault of the listener holds up the finding's connection. */
 static bool
 holds_up_listener(const struct work *work, const struct explain_fault *fault,
     const struct finding *finding)
@@ -260,7 +260,7 @@ match(const struct work *work, const struct finding *finding,
 static bool
 mark_own(const struct work *work, const struct finding *finding)
 {
-	/* What holds up a connection may have begun long before. */
+	/* A fault that holds up a connection may have begun long before. */
 	uint64_t reach = finding->kind == FINDING_DAMAGE
 	    ? 2 * work->longest + PLACE_SLACK
 	    : finding->offset;
@@ -289,8 +289,9 @@ surplus_of(const struct finding *finding)
 	    : 0;
 }
 
-/* Of this connection, not seen yet, and of a whole reply: whether it came twice or not
- * at all is not seen at its place if the next one is the same. */
+/* True for a fault of this connection on a whole reply that is not seen yet: whether
+ * the reply came twice or not at all is not seen at its place if the next one is the
+ * same. */
 static bool
 is_shift(const struct work *work, const struct explain_fault *fault,
     const struct finding *finding)

@@ -46,7 +46,7 @@ intervals_of(const struct result *result, enum latency_kind which)
 	return to;
 }
 
-/* What the intervals are computed from, to be read again. */
+/* Input of the intervals, so that they can be computed again after reading. */
 static json_t *
 precision_of(const struct result_precision *precision)
 {

@@ -146,8 +146,8 @@ verdict_of_threshold(const struct threshold *threshold, const struct result *res
 	return outcome;
 }
 
-/* Of the answered messages only: this client may be the reason why others were not
- * sent. */
+/* Value of the answered messages only: this client may be the reason why others were
+ * not sent. */
 static double
 value_of_answered(const struct threshold *threshold, const struct histogram *latency)
 {

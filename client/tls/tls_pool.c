@@ -7,7 +7,7 @@
 
 #define ARMED_FIRST 64
 
-/* Of application data, with room for the rest of one record. */
+/* Creates a buffer of application data, with room for the rest of one record. */
 static uint8_t *
 create_buffer(void)
 {

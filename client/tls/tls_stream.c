@@ -160,7 +160,7 @@ tls_stream_shake(struct tls_stream *stream, int fd)
 	return status;
 }
 
-/* Of the handshake nothing more is needed, or its ticket has come. */
+/* Drops a handshake that is no longer needed, or whose ticket has come. */
 static void
 drop_handshake(struct tls_stream *stream)
 {
@@ -268,7 +268,7 @@ open_records(struct tls_stream *stream, int fd, size_t length)
 	return opened_bytes;
 }
 
-/* What receive returns once the peer has ended the stream. */
+/* Return value of receive once the peer has ended the stream. */
 static ssize_t
 end_result(const struct tls_stream *stream)
 {

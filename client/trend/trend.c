@@ -9,7 +9,7 @@
 #include "client/trend/trend_judge.h"
 
 #define GROUP_NAME_MAX 1024
-/* Of all figures of a group together, in the latest run. */
+/* False alarms of all figures of a group together, in the latest run. */
 #define FALSE_ALARM (1.0 / CHANGE_POINTS_FALSE_ALARMS)
 
 static struct trend_figure *

@@ -190,7 +190,7 @@ find_other_answer(const struct diagnosis_case *what, struct diagnosis *ret)
 	return false;
 }
 
-/* What came is the answer by another kind of reply. */
+/* True if the received bytes are the answer of another kind of reply. */
 static bool
 is_reply_of_kind(const struct diagnosis_case *what, enum reply_kind kind)
 {
@@ -212,7 +212,8 @@ is_reply_of_kind(const struct diagnosis_case *what, enum reply_kind kind)
 	return n <= where->length && is_expected_at(other, where->got, n);
 }
 
-/* What came is what was sent, where another reply or a suffix was expected. */
+/* True if the message itself came back, where another reply or a suffix was expected.
+ */
 static bool
 is_message_itself(const struct diagnosis_case *what)
 {
