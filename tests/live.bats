@@ -310,6 +310,7 @@ time_of()
 	curl -s "${URL}report" | grep -q '<h2>Search</h2>'
 	# The FIFO had no reader so far. Each step ends with its figures.
 	spawn reader cat lines
+	wait_until [ -s reader.out ]
 	kill -INT "$RUN_PID"
 	wait "$RUN_PID" || :
 	wait_until grep -q '"phase":"finished"' reader.out

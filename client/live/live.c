@@ -41,6 +41,8 @@ struct live {
 	enum live_phase phase;
 	uint64_t connections_open; /* at time_ns */
 	uint64_t time_ns;          /* CLOCK_REALTIME of the result */
+	size_t step;               /* of --search, from 1, and its planned rate */
+	double rate;
 	struct live_budget budget;
 	struct live_server *server; /* NULL: none */
 	struct lines lines;
@@ -104,20 +106,21 @@ collect(struct live *live, uint64_t now_ns)
 		live_ledger_add_to(live->ledger, &live->result);
 	live->phase = phase_of(view, now_ns);
 	live->connections_open = count_open(view->counters_map);
+	live->step = view->plan->search != NULL ? live->step_count + 1 : 0;
+	live->rate = view->plan->search != NULL ? view->plan->rate_all : 0;
 	live->time_ns = live->result.collected_at_ns = clock_realtime_ns();
 }
 
 static struct live_snapshot
 snapshot_of(const struct live *live)
 {
-	bool is_searching = live->view.plan != NULL && live->view.plan->search != NULL;
 	return (struct live_snapshot){
 		.result = live->has_result ? &live->result : NULL,
 		.phase = live->phase,
 		.connections_open = live->connections_open,
 		.time_ns = live->time_ns,
-		.step = is_searching ? live->step_count + 1 : 0,
-		.rate = is_searching ? live->view.plan->rate_all : 0,
+		.step = live->step,
+		.rate = live->rate,
 	};
 }
 
@@ -200,7 +203,6 @@ on_start(void *context, const struct run_view *view)
 {
 	struct live *live = context;
 	live->view = *view;
-	live->budget = (struct live_budget){ .begun_ns = 0 };
 	if (live->server_count == 0)
 		return;
 	live->ledger =
