@@ -138,11 +138,14 @@ refused() # MESSAGE ARG...
 	start_witness
 	run -0 "$YODEL" survey -d 5s --repeat 1 --only reset,before --threshold reset=passed \
 		--threshold before=nothing "127.0.0.1:$PORT"
-	[[ $output == *'threshold reset=passed passed'* ]]
+	[[ $output == *'threshold "reset=passed": passed (found passed)'* ]]
 	run -99 "$YODEL" survey -d 5s --repeat 1 --only reset --threshold 'reset=becomes fin' \
 		--threshold 'idle>=1s' --json survey.json "127.0.0.1:$PORT"
-	[[ $output == *'threshold reset=becomes fin FAILED: passed'* ]]
-	[[ $output == *'threshold idle>=1s FAILED: no answer: left out'* ]]
+	[[ $output == *'threshold "reset=becomes fin": FAILED (found passed)'* ]]
+	[[ $output == *'threshold "idle>=1s": FAILED (no answer: left out'* ]]
+	run -99 --separate-stderr "$YODEL" survey -q -d 5s --repeat 1 --only before \
+		--threshold 'idle>=1s' "127.0.0.1:$PORT"
+	[ "$output$stderr" = 'yodel survey: FAILED: a threshold was not met' ]
 	[ "$(of_survey survey.json 's["exit_status"], [t["passed"] for t in s["thresholds"]]')" = '(99, [False, False])' ]
 }
 

@@ -48,9 +48,11 @@ static void
 announce(const struct survey_plan *plan, const struct survey_result *result, FILE *file)
 {
 	char duration[UNITS_TEXT_MAX];
-	fprintf(file, "survey of %s: up to %s, at most %llu connections, %u at a time",
-	    result->target, units_format_duration(plan->duration_ns, duration),
-	    (unsigned long long)survey_connections(plan), plan->connections);
+	unsigned long long all = survey_connections(plan);
+	fprintf(file,
+	    "survey of %s: up to %s, at most %llu connection%s, %llu at a time",
+	    result->target, units_format_duration(plan->duration_ns, duration), all,
+	    all == 1 ? "" : "s", all < plan->connections ? all : plan->connections);
 	if (survey_rate_connections(plan) > 0)
 		fprintf(file, "\n    (%llu more where their rate is limited)",
 		    (unsigned long long)survey_rate_connections(plan));
@@ -135,11 +137,16 @@ write_outputs(const struct survey_plan *plan, const struct survey_result *result
 		if (paths[i] == NULL ||
 		    write_file(paths[i], result, exit_status, i == 1) == 0)
 			continue;
-		log_error("%s", paths[i]);
+		log_error("cannot write %s", paths[i]);
 		status = EX_OSERR;
 	}
 	if (!plan->is_quiet)
 		survey_text(result, plan->is_verbose, text);
+	else if (exit_status != 0)
+		log_errorx("FAILED: %s",
+		    exit_status == EXIT_WRONG           ? "bytes were changed"
+			: exit_status == EXIT_THRESHOLD ? "a threshold was not met"
+							: result->failure);
 	return status;
 }
 

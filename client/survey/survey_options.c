@@ -87,7 +87,7 @@ static const char notes[] =
     "      everything, in two minutes\n"
     "  yodel survey -d 12m --idle-max 10m server:10007\n"
     "      idle timeouts up to ten minutes\n"
-    "  yodel survey --only split,half_close,reset --threshold half_close=passed server:10007\n"
+    "  yodel survey --only split,reset --threshold reset=passed server:10007\n"
     "      some questions, as a test\n"
     "\n"
     "It opens a few hundred connections. Survey what you are allowed to survey.\n"

@@ -248,11 +248,12 @@ write_thresholds(const struct text *text, const struct survey_result *result)
 		fputc('\n', text->file);
 	for (uint32_t i = 0; i < result->threshold_count; i++) {
 		const struct survey_threshold_outcome *t = &result->thresholds[i];
-		fprintf(text->file, "  threshold %s ", t->threshold.text);
+		fprintf(text->file, "  threshold \"%s\": ", t->threshold.text);
 		colour(text, t->passed ? "" : RED);
 		fputs(t->passed ? "passed" : "FAILED", text->file);
 		colour(text, PLAIN);
-		fprintf(text->file, ": %s\n", t->found);
+		fprintf(
+		    text->file, " (%s%s)\n", t->has_answer ? "found " : "", t->found);
 	}
 }
 

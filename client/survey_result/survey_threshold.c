@@ -212,6 +212,27 @@ compare(double value, enum survey_threshold_op op, double limit)
 	}
 }
 
+/* A number in the unit that the field's name ends in. */
+static void
+show_number(const struct survey_field *field, double number, char *out, size_t size)
+{
+	char text[UNITS_TEXT_MAX];
+	if (ends_in(field->name, "per_s"))
+		snprintf(out, size, "%.6g/s", number);
+	else if (ends_in(field->name, "_s"))
+		snprintf(out, size, "%s",
+		    units_show_duration((uint64_t)(number * (double)NS_PER_S), text));
+	else if (ends_in(field->name, "_ms"))
+		snprintf(out, size, "%s",
+		    units_show_duration((uint64_t)(number * (double)NS_PER_MS), text));
+	else if (ends_in(field->name, "_bytes"))
+		snprintf(out, size, "%s", units_show_size((uint64_t)number, text));
+	else if (field->kind == SURVEY_COUNT)
+		snprintf(out, size, "%s", units_show_count((uint64_t)number, text));
+	else
+		snprintf(out, size, "%.6g", number);
+}
+
 struct survey_threshold_outcome
 survey_threshold_judge(
     const struct survey_threshold *threshold, const struct survey_result *result)
@@ -225,12 +246,13 @@ survey_threshold_judge(
 		    row->reason[0] != '\0' ? ": " : "", row->reason);
 		return ret;
 	}
+	ret.has_answer = true;
 	if (threshold->op == SURVEY_IS) {
 		ret.passed = strcmp(value->text, threshold->word) == 0;
 		snprintf(ret.found, sizeof(ret.found), "%s", value->text);
 		return ret;
 	}
 	ret.passed = compare(value->number, threshold->op, threshold->limit);
-	snprintf(ret.found, sizeof(ret.found), "%.6g", value->number);
+	show_number(field, value->number, ret.found, sizeof(ret.found));
 	return ret;
 }

@@ -40,8 +40,8 @@ struct survey_threshold {
 
 struct survey_threshold_outcome {
 	struct survey_threshold threshold;
-	bool passed;
-	char found[160]; /* the value, or why there is none */
+	bool passed, has_answer;
+	char found[160]; /* the value with its unit, or why there is none */
 };
 
 /* 0, or -1 with one line in error: what was found, what was expected. */

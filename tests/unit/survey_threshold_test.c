@@ -21,15 +21,21 @@ reset(void **state)
 	return 0;
 }
 
-static bool
-passes(const char *text)
+static struct survey_threshold_outcome
+judge(const char *text)
 {
 	struct survey_threshold threshold;
 	char error[256] = "";
 	int status = survey_threshold_parse(text, &threshold, error, sizeof(error));
 	assert_string_equal(error, "");
 	assert_int_equal(status, 0);
-	return survey_threshold_judge(&threshold, &result).passed;
+	return survey_threshold_judge(&threshold, &result);
+}
+
+static bool
+passes(const char *text)
+{
+	return judge(text).passed;
 }
 
 static void
@@ -99,6 +105,12 @@ counts_rates_and_milliseconds_have_their_units(void **state)
 	assert_true(passes("server_first<1s"));
 	assert_true(passes("reach<20ms"));
 	assert_false(passes("reach<=12ms"));
+	assert_string_equal(judge("concurrent>=1k").found, "1,000");
+	assert_string_equal(judge("rate>=100/s").found, "99.5/s");
+	assert_string_equal(judge("server_first<1s").found, "20 ms");
+	assert_string_equal(judge("reach<20ms").found, "12.5 ms");
+	survey_set_number(&result, SURVEY_idle, "alive_s", 7.00018);
+	assert_string_equal(judge("idle>=1s").found, "7 s");
 }
 
 static void
