@@ -156,10 +156,13 @@ parse_name(const struct option_row *row, const char *text)
 {
 	char list[LIST_MAX] = "";
 	for (unsigned i = 0; row->names[i] != NULL; i++) {
+		if (row->names[i][0] == '\0')
+			continue;
 		if (strcmp(row->names[i], text) == 0)
 			return i;
 		bool is_last = row->names[i + 1] == NULL;
-		append(list, i == 0 ? "" : is_last ? " or " : ", ", row->names[i]);
+		const char *between = is_last ? " or " : ", ";
+		append(list, list[0] == '\0' ? "" : between, row->names[i]);
 	}
 	reject(row, text, list);
 }

@@ -44,7 +44,7 @@ struct option_row {
 	const char *help;
 	const char *heading; /* of the group that starts with this row; or NULL */
 	uint64_t min, max;   /* of numbers; max 0: OPTIONS_MEASURE_MAX, or 32 bits */
-	const char *const *names; /* OPTION_NAME; NULL at the end */
+	const char *const *names; /* OPTION_NAME; NULL at the end; "": not an option */
 	int value;                /* OPTION_VALUE */
 	const char
 	    *implied; /* of text: the value without an argument, which can then

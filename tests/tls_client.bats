@@ -161,7 +161,7 @@ failed_because() # PATTERN
 		--tls,--tls-ca,none.pem none.pem
 		--tls,--tls-ca,client.key client.key
 		--tls,--tls-min,1.3,--tls-max,1.2 --tls-min is above --tls-max
-		--tls,--tls-min,1.1 1.2
+		--tls,--tls-min,1.1 found "1.1", expected 1.2 or 1.3
 		--tls,--tls-ciphers,RC4-SHA RC4-SHA
 		--tls,--tls-groups,P-1 P-1
 		--tls,--tls-alpn= names of 1 to 255 bytes

@@ -32,7 +32,6 @@ load lib/client
 		--expect shout 127.0.0.1:7
 		--no-such-flag 127.0.0.1:7
 		--size 0 127.0.0.1:7
-		--file /nonexistent 127.0.0.1:7
 		127.0.0.1
 		-R 10 --interval 1s 127.0.0.1:7
 		--search p99<1ms 127.0.0.1:7
@@ -56,6 +55,10 @@ load lib/client
 		trend --fail-worst results
 		calibrate --quick
 	END
+	run -66 "$YODEL" --file /nonexistent 127.0.0.1:7
+	[ "$output" = "yodel: /nonexistent: No such file or directory" ]
+	run -64 "$YODEL" --threshold 'p99<5' 127.0.0.1:7
+	[ "$output" = 'yodel: --threshold "p99<5": found "5", expected a duration (5ms)' ]
 	run -64 "$YODEL" --conections 3 127.0.0.1:7
 	[ "$output" = 'yodel: unknown option "--conections"; did you mean "--connections"?' ]
 	run -64 "$YODEL" tlak 127.0.0.1:7

@@ -42,7 +42,7 @@ parse_thresholds(const struct option_list *texts, struct threshold_outcome *ret)
 	for (size_t i = 0; i < texts->count; i++) {
 		if (threshold_parse(
 			texts->items[i], &ret[i].threshold, error, sizeof(error)) < 0) {
-			log_errorx("%s", error);
+			log_errorx("--threshold %s", error);
 			return EX_USAGE;
 		}
 	}

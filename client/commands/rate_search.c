@@ -522,7 +522,7 @@ rate_search_run(const struct plan *plan)
 		search.out = NULL;
 	if (threshold_parse(plan->search, &search.threshold, error, sizeof(error)) <
 	    0) {
-		log_errorx("--search: %s", error);
+		log_errorx("--search %s", error);
 		return EX_USAGE;
 	}
 	int status = live_open(plan, &search.live);

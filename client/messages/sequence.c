@@ -78,7 +78,7 @@ add_text(struct sequence *sequence, const char *text, size_t length,
 static int
 fail_read(const struct plan *plan, char *error)
 {
-	int status = errno == ENOMEM ? EX_OSERR : EX_USAGE;
+	int status = errno == ENOMEM ? EX_OSERR : EX_NOINPUT;
 	snprintf(error, PLAN_ERROR_MAX, "%s: %s", plan->file, strerror(errno));
 	return status;
 }

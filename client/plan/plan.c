@@ -36,7 +36,7 @@ const char *const plan_load_names[] = {
 const char *const plan_arrivals_names[] = { "constant", "poisson", NULL };
 const char *const plan_close_names[] = { "fin", "rst", NULL };
 const char *const plan_proxy_names[] = { "off", "v1", "v2", NULL };
-const char *const plan_tls_version_names[] = { "default", "1.2", "1.3", NULL };
+const char *const plan_tls_version_names[] = { "", "1.2", "1.3", NULL };
 const char *const plan_progress_names[] = { "auto", "always", "never", NULL };
 
 void
@@ -478,7 +478,7 @@ check_search(struct plan *plan, char *error)
 	if (plan->search == NULL)
 		return 0;
 	if (threshold_parse(plan->search, &threshold, why, sizeof(why)) < 0)
-		return plan_refuse(error, "--search: %s", why);
+		return plan_refuse(error, "--search %s", why);
 	if (check_threshold(plan, &threshold, error) != 0)
 		return EX_USAGE;
 	if (threshold.op == THRESHOLD_GT || threshold.op == THRESHOLD_GE)
@@ -542,7 +542,7 @@ check_outputs(struct plan *plan, char *error)
 	for (uint32_t i = 0; i < plan->thresholds.count; i++) {
 		if (threshold_parse(
 			plan->thresholds.items[i], &threshold, why, sizeof(why)) < 0)
-			return plan_refuse(error, "--threshold: %s", why);
+			return plan_refuse(error, "--threshold %s", why);
 		if (check_threshold(plan, &threshold, error) != 0)
 			return EX_USAGE;
 	}

@@ -58,7 +58,7 @@ enum plan_expect {
 
 /* --tls-min, --tls-max */
 enum plan_tls_version { PLAN_TLS_DEFAULT, PLAN_TLS_1_2, PLAN_TLS_1_3 };
-extern const char *const plan_tls_version_names[]; /* "default" "1.2" "1.3" */
+extern const char *const plan_tls_version_names[]; /* "" (default) "1.2" "1.3" */
 
 enum plan_progress { PLAN_PROGRESS_AUTO, PLAN_PROGRESS_ALWAYS, PLAN_PROGRESS_NEVER };
 extern const char

@@ -166,7 +166,7 @@ threshold_parse(const char *text, struct threshold *ret, char *error, size_t err
 	char name[THRESHOLD_TEXT_MAX];
 	if (*at == '\0' || strlen(text) >= sizeof(found.text)) {
 		snprintf(error, error_size,
-		    "threshold \"%.64s\": expected METRIC<LIMIT or METRIC>LIMIT, as in p99<5ms",
+		    "\"%.64s\": expected METRIC<LIMIT or METRIC>LIMIT, as in p99<5ms",
 		    text);
 		return -1;
 	}
@@ -174,7 +174,7 @@ threshold_parse(const char *text, struct threshold *ret, char *error, size_t err
 	snprintf(name, sizeof(name), "%.*s", (int)length, text);
 	if (parse_metric(name, &found) < 0) {
 		snprintf(error, error_size,
-		    "threshold \"%s\": found metric \"%s\", expected p50 p99 p99.9 ... mean min max stddev (of response, service.p99 ..., or p99[STEP]), lost, wrong, failed, aborted, dark or rate",
+		    "\"%s\": found metric \"%s\", expected p50 p99 p99.9 ... mean min max stddev (of response, service.p99 ..., or p99[STEP]), lost, wrong, failed, aborted, dark or rate",
 		    text, name);
 		return -1;
 	}
@@ -184,16 +184,14 @@ threshold_parse(const char *text, struct threshold *ret, char *error, size_t err
 		at++;
 	}
 	if (parse_limit(at, &found) != 0) {
-		snprintf(error, error_size,
-		    "threshold \"%s\": found \"%s\", expected %s", text, at,
-		    expected_limit(&found));
+		snprintf(error, error_size, "\"%s\": found \"%s\", expected %s", text,
+		    at, expected_limit(&found));
 		return -1;
 	}
 	if (is_impossible(&found)) {
 		snprintf(error, error_size,
-		    "threshold \"%s\": found \"%s\", which no run can meet; expected %s",
-		    text, at,
-		    threshold_is_latency(&found) ? "at least 0.1us" : "<= or more");
+		    "\"%s\": found \"%s\", which no run can meet; expected %s", text,
+		    at, threshold_is_latency(&found) ? "at least 0.1us" : "<= or more");
 		return -1;
 	}
 	*ret = found;

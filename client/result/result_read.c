@@ -378,9 +378,10 @@ read_root(FILE *file, char *error)
 		snprintf(error, RESULT_ERROR_MAX, "line %d, column %d: %s", parse.line,
 		    parse.column, parse.text);
 	} else if (schema == NULL || strcmp(schema, RESULT_SCHEMA) != 0) {
+		const char *quote = schema == NULL ? "" : "\"";
 		snprintf(error, RESULT_ERROR_MAX,
-		    "schema: found \"%.64s\", expected \"%s\"",
-		    schema == NULL ? "nothing" : schema, RESULT_SCHEMA);
+		    "schema: found %s%.64s%s, expected \"%s\"", quote,
+		    schema == NULL ? "nothing" : schema, quote, RESULT_SCHEMA);
 		json_decref(root);
 		root = NULL;
 	}

@@ -219,12 +219,12 @@ an_unknown_escape_is_rejected_and_quoted(void **state)
 }
 
 static void
-refuse(struct plan *plan, const char *what)
+refuse(struct plan *plan, int status, const char *what)
 {
 	struct sequence sequence;
 	char error[PLAN_ERROR_MAX] = "";
 
-	assert_int_equal(sequence_open(plan, &sequence, error), EX_USAGE);
+	assert_int_equal(sequence_open(plan, &sequence, error), status);
 	if (strstr(error, what) == NULL)
 		fail_msg("\"%s\" does not say \"%s\"", error, what);
 	plan_finish(plan);
@@ -238,14 +238,14 @@ rejects_messages_that_cannot_be_delimited(void **state)
 	(void)state;
 	plan_init(&plan);
 	options_list_add(&plan.texts, "");
-	refuse(&plan, "empty");
+	refuse(&plan, EX_USAGE, "empty");
 	plan_init(&plan);
 	plan.framing = FRAMING_LINE;
 	options_list_add(&plan.texts, "two\nlines");
-	refuse(&plan, "line end");
+	refuse(&plan, EX_USAGE, "line end");
 	plan_init(&plan);
 	plan.file = "/nonexistent/messages";
-	refuse(&plan, "/nonexistent/messages");
+	refuse(&plan, EX_NOINPUT, "/nonexistent/messages");
 }
 
 /* Compares an answer, generated whole and byte by byte, with reply_write. */

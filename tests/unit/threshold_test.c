@@ -278,14 +278,16 @@ rejects_a_malformed_threshold_with_the_expected_format(void **state)
 		{ "lost<200%", "found \"200%\", expected a count or a percentage" },
 		{ "lost==0", "expected METRIC<LIMIT" },
 	};
-	char error[RESULT_ERROR_MAX];
+	char error[RESULT_ERROR_MAX], start[THRESHOLD_TEXT_MAX];
 	struct threshold threshold;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(
 		    threshold_parse(bad[i].text, &threshold, error, sizeof(error)), -1);
-		if (strstr(error, bad[i].expected) == NULL)
+		snprintf(start, sizeof(start), "\"%s\": ", bad[i].text);
+		if (strstr(error, bad[i].expected) == NULL ||
+		    strncmp(error, start, strlen(start)) != 0)
 			fail_msg("%s: %s", bad[i].text, error);
 	}
 }
