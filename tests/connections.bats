@@ -119,7 +119,7 @@ start_reconciled_load()
 	result_matches '[s["state"] for s in r["ledger"]["servers"]] == ["reconciled", "gone", "reconciled"]'
 	result_matches 'all(r["ledger"]["servers"][i]["connections_accepted"] == 2 for i in (0, 2))'
 	result_matches 'r["ledger"]["consistent"] and 0 <= r["ledger"]["unaccounted_messages"] <= lost'
-	grep -q '2 of 3 servers reconciled: at least [4-9] of' load.out
+	grep -q '2 of 3 servers reconciled: accepted at least [4-9] of' load.out
 	grep -qE -- "- unix:$PWD/1.sock: gone when it was asked at 20.*: at most [0-9]+ messages? unaccounted" load.out
 }
 

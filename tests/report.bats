@@ -429,6 +429,8 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	[[ $stderr == "yodel report: broken.json: line 3, column "* ]]
 	run -65 --separate-stderr "$YODEL" merge other.json
 	[ "$stderr" = 'yodel merge: other.json: schema: found "other", expected "yodel.result/1"' ]
+	run -65 --separate-stderr "$YODEL" merge - <<<'{}'
+	[ "$stderr" = 'yodel merge: -: schema: found nothing, expected "yodel.result/1"' ]
 	run -66 --separate-stderr "$YODEL" compare none.json none.json
 	[ "$stderr" = "yodel compare: none.json: No such file or directory" ]
 	run -64 "$YODEL" report
@@ -439,7 +441,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 @test "a report that cannot be written exits with a failure" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run -71 --separate-stderr run_to nowhere/run
-	[[ $stderr == *"nowhere/run.json: No such file or directory"* ]]
+	[[ $stderr == *"cannot write nowhere/run.json: No such file or directory"* ]]
 	run -71 --separate-stderr "$YODEL" -q --html /dev/full "127.0.0.1:$PORT"
 	[[ $stderr == *"/dev/full: No space left on device"* ]]
 	into_full() { "$YODEL" "$@" >/dev/full; }

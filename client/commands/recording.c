@@ -23,7 +23,7 @@ recording_open(struct recording *recording, const char *path)
 	recording->file = fopen(path, "we");
 	if (recording->file != NULL)
 		return 0;
-	log_error("%s", path);
+	log_error("cannot write %s", path);
 	return -1;
 }
 
@@ -127,7 +127,7 @@ write_file(struct recording *recording, const char *text, size_t length)
 	size_t written = fwrite(text, 1, length, recording->file);
 	if (fclose(recording->file) == 0 && written == length)
 		return 0;
-	log_error("%s", recording->path);
+	log_error("cannot write %s", recording->path);
 	return -1;
 }
 

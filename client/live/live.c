@@ -237,7 +237,7 @@ open_lines(struct lines *lines, const char *path)
 	if (strcmp(path, "-") != 0)
 		lines->fd = sink_open(path, O_TRUNC, 0666);
 	if (lines->fd < 0) {
-		log_error("%s", path);
+		log_error("cannot write %s", path);
 		return EX_OSERR;
 	}
 	lines->path = path;
@@ -259,7 +259,7 @@ close_lines(struct lines *lines)
 	if (lines->error == 0)
 		return 0;
 	errno = lines->error;
-	log_error("%s", lines->path);
+	log_error("cannot write %s", lines->path);
 	return EX_OSERR;
 }
 

@@ -53,7 +53,7 @@ write_one(const char *path, write_function *write, const struct result *result)
 {
 	if (path == NULL || write_to(path, write, result) == 0)
 		return 0;
-	log_error("%s", path);
+	log_error("cannot write %s", path);
 	return EX_OSERR;
 }
 
@@ -132,7 +132,7 @@ outputs_check(const struct outputs *outputs)
 			error = write_error_of(paths[i]);
 		if (error == 0)
 			continue;
-		log_errorx("%s: %s", paths[i], strerror(error));
+		log_errorx("cannot write %s: %s", paths[i], strerror(error));
 		return EX_OSERR;
 	}
 	const char *repeated = find_repeated(paths, count);

@@ -48,6 +48,7 @@ report_connections_sockets(const struct result *result, char *out)
 	const uint64_t *sockets = result->connections.sockets;
 	uint64_t mptcp = sockets[SOCKET_MPTCP];
 	uint64_t fallbacks = sockets[SOCKET_MPTCP_FALLBACK];
+	uint64_t full = sockets[SOCKET_QUEUE_FULL];
 	struct report_line line = report_line_start(out);
 	char number[UNITS_TEXT_MAX];
 	if (mptcp > 0)
@@ -61,10 +62,11 @@ report_connections_sockets(const struct result *result, char *out)
 	if (sockets[SOCKET_FAST_OPEN] > 0 || asks_fast_open(result))
 		report_line_add(&line, "%s sent data in the SYN",
 		    units_show_count(sockets[SOCKET_FAST_OPEN], number));
-	if (sockets[SOCKET_QUEUE_FULL] > 0)
+	if (full > 0)
 		report_line_add(&line,
-		    "%s attempts found the accept queue full and were repeated",
-		    units_show_count(sockets[SOCKET_QUEUE_FULL], number));
+		    "%s attempt%s found the accept queue full and %s repeated",
+		    units_show_count(full, number), report_line_plural(full),
+		    full == 1 ? "was" : "were");
 	return out;
 }
 
@@ -116,9 +118,10 @@ report_connections_address(const struct result_address *address, char *out)
 	if (address->attempted == 0)
 		report_line_add(&line, "not used");
 	else
-		report_line_add(&line, "%s of %s attempts established",
+		report_line_add(&line, "%s of %s attempt%s established",
 		    units_show_count(address->established, number),
-		    units_show_count(address->attempted, all));
+		    units_show_count(address->attempted, all),
+		    report_line_plural(address->attempted));
 	for (int i = 0; i < CONNECT_FAILURE_COUNT; i++)
 		if (address->failed[i] > 0)
 			report_line_add(&line, "%s %s",
@@ -267,9 +270,10 @@ add_outstanding(struct report_line *line, const struct result_lost_connection *l
 		    units_show_count(last, number), time);
 	if (lost->waiting[0] != '\0')
 		return;
-	report_line_add(line, "%s of %s bytes of its reply received",
+	report_line_add(line, "%s of %s byte%s of its reply received",
 	    units_show_count(lost->answer_bytes, number),
-	    units_show_count(lost->answer_length, time));
+	    units_show_count(lost->answer_length, time),
+	    report_line_plural(lost->answer_length));
 }
 
 const char *
@@ -295,9 +299,10 @@ report_connections_outstanding(const struct result_lost_connection *lost, char *
 	if (lost->unacknowledged > 0)
 		report_line_add(&line,
 		    lost->waited_ns < ACKNOWLEDGEMENT_NS
-			? "%s bytes sent, not yet acknowledged"
-			: "no acknowledgement received for %s bytes sent",
-		    units_show_count(lost->unacknowledged, number));
+			? "%s byte%s sent, not yet acknowledged"
+			: "no acknowledgement received for %s byte%s sent",
+		    units_show_count(lost->unacknowledged, number),
+		    report_line_plural(lost->unacknowledged));
 	else
 		report_line_add(&line,
 		    lost->messages == 0 && lost->waiting[0] == '\0'

@@ -283,21 +283,35 @@ add_agreement(struct report_line *line, const struct reconciliation *l)
 		    units_show_count(l->client.bytes_received, received));
 }
 
+/* "the server accepted 2,298 of 2,299 connections"; more than all: "the server accepted
+ * 2,300 connections, 1 more than this client established". */
+static void
+add_part(struct report_line *line, const char *did, uint64_t n, uint64_t all,
+    const char *what, const char *source)
+{
+	char some[UNITS_TEXT_MAX], number[UNITS_TEXT_MAX];
+	units_show_count(n, some);
+	if (n <= all)
+		report_line_add(line, "%s %s of %s %s%s", did, some,
+		    units_show_count(all, number), what, report_line_plural(all));
+	else
+		report_line_add(line, "%s %s %s%s, %s more than %s", did, some, what,
+		    report_line_plural(n), units_show_count(n - all, number), source);
+}
+
 static void
 add_disagreement(struct report_line *line, const struct reconciliation *l)
 {
-	const char *server = server_of(l);
-	char some[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
-	report_line_add(line, "%s accepted %s of %s connections", server,
-	    units_show_count(l->server.connections_accepted, some),
-	    units_show_count(l->client.connections_established, all));
-	report_line_add(line, "received %s of %s bytes",
-	    units_show_count(l->server.bytes_received, some),
-	    units_show_count(l->client.bytes_sent, all));
+	bool is_one = l->server_count <= 1;
+	add_part(line, is_one ? "the server accepted" : "the servers accepted",
+	    l->server.connections_accepted, l->client.connections_established,
+	    "connection", "this client established");
+	add_part(line, "received", l->server.bytes_received, l->client.bytes_sent,
+	    "byte", "the client sent");
 	line->separator = "; ";
-	report_line_add(line, "the client received %s of %s bytes",
-	    units_show_count(l->client.bytes_received, some),
-	    units_show_count(l->server.bytes_sent, all));
+	add_part(line, "the client received", l->client.bytes_received,
+	    l->server.bytes_sent, "byte",
+	    is_one ? "the server sent" : "the servers sent");
 	line->separator = ": ";
 	add_differences(line, l);
 	line->separator = "; ";
@@ -313,18 +327,17 @@ add_disagreement(struct report_line *line, const struct reconciliation *l)
 static void
 add_partial(struct report_line *line, const struct reconciliation *l)
 {
-	char some[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
-	report_line_add(line, "%zu of %zu servers reconciled",
-	    l->server_count - reconcile_missing(l), l->server_count);
+	report_line_add(line, "%zu of %zu server%s reconciled",
+	    l->server_count - reconcile_missing(l), l->server_count,
+	    report_line_plural(l->server_count));
 	line->separator = ": ";
-	report_line_add(line, "at least %s of %s connections accepted",
-	    units_show_count(l->server.connections_accepted, some),
-	    units_show_count(l->client.connections_established, all));
-	report_line_add(line, "%s of %s bytes received",
-	    units_show_count(l->server.bytes_received, some),
-	    units_show_count(l->client.bytes_sent, all));
+	add_part(line, "accepted at least", l->server.connections_accepted,
+	    l->client.connections_established, "connection", "this client established");
+	add_part(line, "received at least", l->server.bytes_received,
+	    l->client.bytes_sent, "byte", "the client sent");
+	line->separator = "; ";
 	if (!l->consistent)
-		report_line_add(line, "MORE than the client sent");
+		report_line_add(line, "MORE than this client counted");
 }
 
 /* During the run, both sides are read at different times. */

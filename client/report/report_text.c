@@ -30,8 +30,9 @@ print_plan(const struct result *result, FILE *file)
 {
 	const struct result_plan *plan = &result->plan;
 	char number[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
-	fprintf(file, "\n" TEXT_LABEL "%s connections to ", "plan",
-	    count(result->connections.requested, number));
+	fprintf(file, "\n" TEXT_LABEL "%s connection%s to ", "plan",
+	    count(result->connections.requested, number),
+	    report_line_plural(result->connections.requested));
 	for (size_t i = 0; i < plan->target_count; i++)
 		fprintf(file, "%s%s", i > 0 ? ", " : "", plan->targets[i]);
 	if (plan->rate > 0)
@@ -49,7 +50,8 @@ print_plan(const struct result *result, FILE *file)
 	if (plan->duration_ns > 0)
 		fprintf(file, ", %s", units_show_duration(plan->duration_ns, time));
 	else
-		fprintf(file, ", %s messages on each", count(plan->messages, number));
+		fprintf(file, ", %s message%s on each", count(plan->messages, number),
+		    report_line_plural(plan->messages));
 	if (plan->conversation[0] != '\0')
 		fprintf(file, "\n" TEXT_LABEL "%s\n", "", plan->message);
 	else
@@ -124,7 +126,8 @@ print_connections(const struct result *result, FILE *file)
 		fprintf(file, ", %s lost (%s by a reset)", count(c->lost, number),
 		    count(c->reset, rate));
 	if (c->reconnects > 0)
-		fprintf(file, ", %s reconnects", count(c->reconnects, number));
+		fprintf(file, ", %s reconnect%s", count(c->reconnects, number),
+		    report_line_plural(c->reconnects));
 	fputc('\n', file);
 }
 
@@ -269,23 +272,27 @@ print_rates(const struct result *result, FILE *file)
 	char rate[UNITS_TEXT_MAX], due[UNITS_TEXT_MAX], late[UNITS_TEXT_MAX],
 	    out[UNITS_TEXT_MAX], in[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
 	fprintf(file,
-	    TEXT_LABEL "%s messages/s verified; %s sent, %s received in %s%s\n",
+	    TEXT_LABEL "%s messages/s verified in %s%s; %s sent, %s received%s\n",
 	    "throughput", count(result_whole(result->messages_per_s), rate),
+	    units_show_duration(result_whole(result->elapsed_s * 1e9), time),
+	    result->interrupted ? " (interrupted)" : "",
 	    units_show_size(result->bytes_sent, out),
 	    units_show_size(result->bytes_received, in),
-	    units_show_duration(result_whole(result->elapsed_s * 1e9), time),
-	    result->interrupted ? " (interrupted)" : "");
+	    result->warmup.sent > 0 ? " with the warm-up" : "");
 	if (result->messages_due > 0)
 		fprintf(file,
 		    TEXT_LABEL
-		    "%s messages due, %s sent, %s of them more than 1 ms late\n",
+		    "%s message%s due, %s sent, %s of them more than 1 ms late\n",
 		    "schedule", count(result->messages_due, due),
+		    report_line_plural(result->messages_due),
 		    count(result->messages.sent, out),
 		    count(result->messages_late, late));
 	if (result->bytes_unexpected > 0)
 		fprintf(file,
-		    TEXT_LABEL "%s extra bytes arrived that belong to no message\n",
-		    "extra", count(result->bytes_unexpected, out));
+		    TEXT_LABEL "%s extra byte%s arrived that belong%s to no message\n",
+		    "extra", count(result->bytes_unexpected, out),
+		    report_line_plural(result->bytes_unexpected),
+		    result->bytes_unexpected == 1 ? "s" : "");
 }
 
 static void
