@@ -11,6 +11,7 @@
 #include "lib/log.h"
 #include "lib/suggest.h"
 #include "lib/units.h"
+#include "lib/xmalloc.h"
 
 #define ROWS_MAX 96
 #define LONG_CODE 256 /* getopt_long() returns this and the row's index */
@@ -321,9 +322,7 @@ options_parse(const struct options_command *command, int argc, char **argv, void
 void
 options_list_add(struct option_list *list, const char *text)
 {
-	list->items = realloc(list->items, (list->count + 2) * sizeof(const char *));
-	if (list->items == NULL)
-		fatalx(EX_OSERR, "out of memory");
+	list->items = xreallocarray(list->items, list->count + 2, sizeof(char *));
 	list->items[list->count++] = text;
 	list->items[list->count] = NULL;
 }
