@@ -287,7 +287,7 @@ make_help(void)
 	return xasprintf(
 	    "Commands that show the state:\n%s\n"
 	    "Commands that change it, and wait until old workers have exited:\n%s\n"
-	    "Exit status: 0 done, 1 failed (the reason is on stderr), 64 bad usage, 69 no server answers, 75 not finished within --timeout.",
+	    "Exit status: 0 done, 1 failed (the reason is on stderr), 64 bad usage, 69 no server answers, 71 out of memory, 75 not finished within --timeout.",
 	    shows, changes);
 }
 

@@ -49,7 +49,8 @@ run_valid() # NAME ARG... - a run that compare does not refuse
 	run_to open -c 20 -R 2000 -d 1s --warmup 100ms --threshold 'p99<1s'
 	run_to paced -c 5 --interval 20ms -d 500ms --size 10:100 --seed 18446744073709551615
 	run -2 run_to wrong -c 2 -n 3 --expect echo
-	run -1 "$YODEL" -q --json refused.json -c 2 -n 1 127.0.0.1:1
+	run -1 --separate-stderr "$YODEL" -q --json refused.json -c 2 -n 1 127.0.0.1:1
+	[ "$output$stderr" = "yodel: FAILED: 2 of 2 connections were not established, no message was sent" ]
 	start_faulty_server close
 	run -1 "$YODEL" -q --json lost.json -c 2 -n 3 "127.0.0.1:$FAULTY_SERVER_PORT"
 	check_result seeds.json open.json paced.json wrong.json refused.json lost.json
@@ -276,7 +277,8 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	"$YODEL" merge -q -o back.json one.json zero.json
 	[ "$(of_result back.json 'r["latency"]["response"]["hdr"]')" = \
 		"$(of_result all.json 'r["latency"]["response"]["hdr"]')" ]
-	run -99 "$YODEL" merge -q --threshold 'p50<1us' zero.json one.json
+	run -99 --separate-stderr "$YODEL" merge -q --threshold 'p50<1us' zero.json one.json
+	[ "$output$stderr" = "yodel merge: FAILED: a threshold was not met" ]
 	# The ranks ran one after the other: the total load never reached 1,000 a second.
 	[ "$(of_result all.json 'r["trust"]["verdict"]')" != valid ]
 	grep -q 'the ranks did not run at the same time' all.json

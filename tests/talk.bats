@@ -93,6 +93,15 @@ start_scripted_server() # MODE; sets SCRIPTED_SERVER_PORT
 	grep -q 'the peer closed the connection' talk.log
 }
 
+@test "a peer that closes without a reply may expect TLS" {
+	start_yodeld --listen 127.0.0.1:0=discard
+	run -0 --separate-stderr "$YODEL" talk "127.0.0.1:$PORT" < <(printf 'a\n')
+	[ "$output$stderr" = "yodel talk: the peer closed the connection without a reply; does it expect TLS (--tls)?" ]
+	# Nothing was sent that could be answered.
+	run -0 --separate-stderr "$YODEL" talk "127.0.0.1:$PORT" </dev/null
+	[ -z "$output$stderr" ]
+}
+
 @test "a reset is reported and fails" {
 	start_scripted_server reset
 	run -1 --separate-stderr "$YODEL" talk "127.0.0.1:$SCRIPTED_SERVER_PORT" < <(printf 'a\n')

@@ -70,8 +70,9 @@ load lib/client
 	[[ $output = *"Amount:"* && $output = *"Pacing:"* && $output = *"Examples:"* ]]
 	[ "$(grep -c '^  yodel .*:' <<<"$output")" = 6 ]
 	local form
-	for form in run talk merge compare trend report calibrate check; do
+	for form in run talk survey merge compare trend report calibrate check; do
 		if "$YODEL" $form --help | grep -E '^.{81}'; then false; fi
+		"$YODEL" $form --help | tr '\n' ' ' | grep -q 'Exit status: .* 71 '
 	done
 	run -0 "$YODEL" --version
 	[[ $output = "yodel "* ]]
@@ -273,6 +274,7 @@ each_of_20_is_answered()
 	[ $status = 1 ]
 	result_matches 'c["first"] == 20 and m["sent"] == 0'
 	grep -q 'FAILED: no message was sent' load.out
+	grep -qE '^yodel: waiting until 20[0-9T:-]+Z \((1m 0s|5[0-9](\.[0-9])? s)\)$' load.log
 }
 
 @test "a load process that dies is reported, and its messages in flight are lost" {

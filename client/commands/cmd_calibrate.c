@@ -150,6 +150,8 @@ cmd_calibrate(int argc, char **argv)
 		.version = "yodel " YODEL_VERSION,
 		.intro =
 		    "Measures what this client can do here at most: the rate of a closed loop, the CPU time of a message and the precision of its pacing, against an echo server of its own.",
+		.notes =
+		    "Exit status: 0 measured, 1 interrupted or messages lost, 64 usage, 71 system.",
 		.rows = rows,
 	};
 	char target[32];

@@ -36,6 +36,8 @@ cmd_check(int argc, char **argv)
 		.operands_max = 1,
 		.intro =
 		    "Compiles a conversation file (yodel-conversation(5)) and shows what the client and the server say and hear.",
+		.notes =
+		    "Exit status: 0 correct, 64 a mistake in the file, 66 unreadable file, 71 system.",
 		.rows = rows,
 	};
 	struct conversation conversation;

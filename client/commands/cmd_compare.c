@@ -321,6 +321,8 @@ cmd_compare(int argc, char **argv)
 		.operands_max = OPTIONS_UNLIMITED,
 		.intro =
 		    "Compares JSON results and marks the differences that are larger than noise. Several runs of each side show how much runs differ. Of two surveys it prints the rows that differ.",
+		.notes =
+		    "Exit status: 0 compared, 3 a result is invalid, 64 usage, 65 not a result, 66 unreadable file, 71 system, 99 a row is worse (--fail-worse).",
 		.rows = rows,
 	};
 	struct comparison_side sides[2] = { { NULL, 0 }, { NULL, 0 } };

@@ -102,6 +102,8 @@ cmd_merge(int argc, char **argv)
 		.operands_max = OPTIONS_UNLIMITED,
 		.intro =
 		    "Adds up the JSON results of several machines, count by count. Thresholds are judged on the merged histograms; the percentiles of each rank are shown beside them.",
+		.notes =
+		    "Exit status: as of yodel for the merged result, 65 not a result, 66 unreadable file, 71 system.",
 		.rows = rows,
 	};
 	struct merge merge = { 0 };
@@ -119,7 +121,7 @@ cmd_merge(int argc, char **argv)
 	add_thresholds(&merge, thresholds, &result);
 	status = outputs_write(&merge.outputs, &result) != 0
 	    ? EX_OSERR
-	    : verdict_exit_status(&result);
+	    : outputs_judge(&merge.outputs, &result);
 	result_finish(&result);
 out:
 	free(thresholds);

@@ -34,6 +34,8 @@ cmd_report(int argc, char **argv)
 		.operands_min = 1,
 		.operands_max = 1,
 		.intro = "Makes one self-contained HTML page of a JSON result.",
+		.notes =
+		    "Exit status: 0 written, 64 usage, 65 not a result, 66 unreadable file, 71 system.",
 		.rows = rows,
 	};
 	struct report report = { .is_text = false };

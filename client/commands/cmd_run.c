@@ -1,8 +1,11 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/resources.h"
+#include "lib/units.h"
 #include "client/commands/commands.h"
 #include "client/commands/rate_search.h"
 #include "client/live/live.h"
@@ -11,6 +14,20 @@
 #include "client/report/outputs.h"
 #include "client/run/run.h"
 #include "client/run/server_stats.h"
+
+#define ANNOUNCED_WAIT_NS (10 * NS_PER_S)
+
+/* A long wait for --start-at. */
+static void
+announce_start(const struct plan *plan)
+{
+	char start[UNITS_TEXT_MAX], wait[UNITS_TEXT_MAX];
+	uint64_t now_ns = clock_realtime_ns();
+	if (plan->start_at_ns > now_ns + ANNOUNCED_WAIT_NS)
+		fprintf(stderr, "yodel: waiting until %s (%s)\n",
+		    units_format_time(plan->start_at_ns, 0, start),
+		    units_show_duration(plan->start_at_ns - now_ns, wait));
+}
 
 /* One run after its servers were read. */
 static int
@@ -58,8 +75,10 @@ cmd_run(int argc, char **argv)
 	struct outputs outputs = outputs_of(&plan);
 	if (status != 0)
 		log_errorx("%s", error);
-	else if ((status = outputs_check(&outputs)) == 0)
+	else if ((status = outputs_check(&outputs)) == 0) {
+		announce_start(&plan);
 		status = plan.search != NULL ? rate_search_run(&plan) : run_once(&plan);
+	}
 	plan_finish(&plan);
 	return status;
 }

@@ -49,7 +49,8 @@ struct talk {
 	bool prompt;        /* stdin and stdout are a terminal */
 	bool at_line_start; /* the prompt needs no newline before it */
 	bool input_ended;
-	bool shut;                 /* SHUT_WR is done */
+	bool shut; /* SHUT_WR is done */
+	bool has_sent, has_received;
 	struct buffer *input_line; /* incomplete line */
 	struct buffer *out;        /* unsent bytes */
 	struct buffer *reply;      /* incomplete message (length32) */
@@ -255,10 +256,13 @@ on_end(struct talk *talk)
 	}
 	if (talk->tls != NULL && talk->tls->stream->end == TLS_STREAM_TRUNCATED)
 		log_warnx("the peer ended the stream without close_notify");
-	if (talk->shut)
-		return 0;
-	log_errorx("the peer closed the connection");
-	return EXIT_LOST;
+	bool is_mute = talk->tls == NULL && talk->has_sent && !talk->has_received;
+	if (is_mute)
+		log_warnx(
+		    "the peer closed the connection without a reply; does it expect TLS (--tls)?");
+	else if (!talk->shut)
+		log_errorx("the peer closed the connection");
+	return talk->shut ? 0 : EXIT_LOST;
 }
 
 /* After errno. */
@@ -285,6 +289,7 @@ on_readable(struct talk *talk)
 		return fail(talk);
 	if (n == 0)
 		return on_end(talk);
+	talk->has_received = true;
 	recording_add(&talk->recording, CONVERSATION_SERVER, chunk, (size_t)n);
 	if (framings[talk->framing].header_bytes == 0)
 		print(talk, chunk, (size_t)n);
@@ -318,6 +323,7 @@ on_writable(struct talk *talk)
 			return fail(talk);
 		recording_add(&talk->recording, CONVERSATION_CLIENT,
 		    talk->out->data + talk->out->start, (size_t)n);
+		talk->has_sent = true;
 		buffer_consume(&talk->out, (size_t)n);
 	}
 	if (talk->input_ended && !talk->shut) {

@@ -44,6 +44,8 @@ static const struct options_command command = {
 	.operands_max = OPTIONS_UNLIMITED,
 	.intro =
 	    "Shows each figure of JSON results over the runs in the order of their start, where its level changed, and whether the latest run is worse. Of a folder it reads all files *.json.",
+	.notes =
+	    "Exit status: 0 shown, 3 the latest result is invalid (--fail-worse), 64 usage, 65 not a result, 66 unreadable file, 71 system, 99 the latest run is worse (--fail-worse).",
 	.rows = rows,
 };
 

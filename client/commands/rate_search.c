@@ -485,15 +485,17 @@ finish_without_best(struct search *search)
 {
 	struct outputs outputs = outputs_of(&search->plan);
 	print_none(search);
-	if (!search->has_last || search->step_count == 0)
-		return EXIT_LOST; /* interrupted in the first step */
-	outputs.quiet = true;
+	if (!search->has_last || search->step_count == 0) {
+		if (outputs.quiet)
+			log_errorx("FAILED: interrupted in the first step");
+		return EXIT_LOST;
+	}
 	judge_last(search);
 	keep_steps(search, &search->last);
 	search->shown = &search->last;
-	return outputs_write(&outputs, &search->last) != 0
-	    ? EX_OSERR
-	    : verdict_exit_status(&search->last);
+	int status = outputs_judge(&outputs, &search->last);
+	outputs.quiet = true;
+	return outputs_write(&outputs, &search->last) != 0 ? EX_OSERR : status;
 }
 
 static int

@@ -245,8 +245,8 @@ static const char notes[] =
     "\n"
     "Units: k and M of counts (1000), k, M and G of sizes (1024), us ms s m h.\n"
     "Exit status: 0 all verified, 1 messages or connections lost, 2 wrong bytes,\n"
-    "3 not valid (--strict), 64 usage, 69 --ledger not reachable, 71 system,\n"
-    "99 a threshold failed.";
+    "3 not valid (--strict), 64 usage, 66 unreadable file, 69 --ledger not reachable,\n"
+    "71 system, 99 a threshold failed.";
 
 /* The word as a shell takes it; heap. */
 static char *

@@ -15,6 +15,7 @@
 #include "lib/stats/histogram_codec.h"
 #include "client/plan/tls_plan.h"
 #include "client/report/report_html.h"
+#include "client/report/report_summary.h"
 #include "client/report/report_text.h"
 #include "client/result/verdict.h"
 
@@ -171,10 +172,20 @@ outputs_write(const struct outputs *outputs, const struct result *result)
 }
 
 int
+outputs_judge(const struct outputs *outputs, const struct result *result)
+{
+	char line[REPORT_SUMMARY_MAX];
+	int status = verdict_exit_status(result);
+	if (outputs->quiet && status != 0)
+		log_errorx("%s", report_summary(result, line));
+	return status;
+}
+
+int
 outputs_report(const struct plan *plan, const struct result *result)
 {
 	struct outputs outputs = outputs_of(plan);
 	int status = outputs_write(&outputs, result);
 	status |= tls_plan_check_key_log(plan);
-	return status != 0 ? EX_OSERR : verdict_exit_status(result);
+	return status != 0 ? EX_OSERR : outputs_judge(&outputs, result);
 }

@@ -32,6 +32,10 @@ int outputs_check(const struct outputs *outputs) __attribute__((warn_unused_resu
  * that could not be written. */
 int outputs_write(const struct outputs *outputs, const struct result *result);
 
+/* The exit status of a run with this result. Without a text report a failure is one
+ * line on stderr. */
+int outputs_judge(const struct outputs *outputs, const struct result *result);
+
 /* Writes the outputs of a plan. Returns 71 as above, else the exit status of the run.
  */
 int outputs_report(const struct plan *plan, const struct result *result);
