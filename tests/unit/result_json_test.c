@@ -301,7 +301,7 @@ refuses_malformed_results_by_line_or_path(void **state)
 	} bad[] = {
 		{ "", "line 1, column 0: '[' or '{' expected near end of file" },
 		{ "{\n\"a\": }", "line 2, column 6: unexpected token near '}'" },
-		{ "[]", "schema: found \"nothing\", expected \"yodel.result/1\"" },
+		{ "[]", "schema: found nothing, expected \"yodel.result/1\"" },
 		{ "{\"schema\": \"yodel.result/9\"}",
 		    "schema: found \"yodel.result/9\", expected \"yodel.result/1\"" },
 		{ "{\"schema\": \"yodel.result/1\"}", "latency: not found" },
