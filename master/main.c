@@ -111,7 +111,9 @@ check_listeners(const struct config *config)
 	char error[CONFIG_ERROR_MAX];
 	int64_t checked_s = 0;
 	certificates_check(config, NULL, &checked_s);
-	int rc = admin_listener_check(config, error);
+	int rc = config_check_log(config, error) < 0
+	    ? -1
+	    : admin_listener_check(config, error);
 	for (size_t i = 0; rc == 0 && i < config->listener_count; i++)
 		rc = listener_check(&config->listeners[i], error);
 	if (rc == 0)

@@ -219,7 +219,9 @@ unix_socket_check(const struct address *address,
 		return 0;
 	if (check_file(path, &exists, error, error_size) < 0)
 		return -1;
-	if (strncmp(path, "/run/", 5) != 0 && check_folder(path, error, error_size) < 0)
+	if (strncmp(path, "/run/", 5) == 0)
+		return 0;
+	if (check_folder(path, error, error_size) < 0)
 		return -1;
 	uid_t owner = access->owner == (uid_t)-1 ? geteuid() : access->owner;
 	gid_t group = access->group == (gid_t)-1 ? getegid() : access->group;

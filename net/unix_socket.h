@@ -40,9 +40,9 @@ int unix_socket_listen(const struct address *address,
     size_t error_size) __attribute__((warn_unused_result));
 
 /* Whether this process could create the file of a Unix address with that access. A
- * socket that is there may be that of a running server. Folders of /run are not
- * examined: a unit makes them when it starts. 0, or -1 with the line that
- * unix_socket_listen() would give. */
+ * socket that is there may be that of a running server. Of a path in /run only a file
+ * there is found: a unit makes the folder for its user when it starts. 0, or -1 with
+ * the line that unix_socket_listen() would give. */
 int unix_socket_check(const struct address *address,
     const struct unix_socket_access *access, char *error, size_t error_size)
     __attribute__((warn_unused_result));

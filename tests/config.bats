@@ -74,8 +74,15 @@ validate() # SCHEMA FILE...
 	[[ $output = 'yodeld: ...0'*'03/server.json:1:3: unknown key "colour"' ]]
 	run -78 "$YODELD" --check -c "$folder/none"
 	[[ $output = 'yodeld: ...0'*'03/none: No such file or directory' ]]
-	run -71 "$YODELD" --listen 127.0.0.1:0 --set "log.file=$folder/none/log"
-	[[ $output = *': cannot open the log ...0'*'03/none/log: No such file or directory' ]]
+	local option
+	for option in --verbose --check; do
+		run -71 "$YODELD" --listen 127.0.0.1:0 --set "log.file=$folder/none/log" $option
+		[[ $output = *': cannot open the log ...0'*'03/none/log: No such file or directory' ]]
+	done
+	run -71 "$YODELD" --check --set "log.file=$PWD"
+	[[ $output = *"cannot open the log $PWD: Is a directory" ]]
+	"$YODELD" --check --set "log.file=$PWD/log"
+	[ ! -e log ]
 }
 
 @test "a duplicate key is refused" {

@@ -197,7 +197,7 @@ sockets_of() # PID
 @test "--help and --version print to stdout and exit with 0" {
 	local option
 	run -0 --separate-stderr "$YODELD" --help
-	[[ $output = *--listen* ]]
+	[[ $output = *--listen*"Exit status: 0 stopped on request"* ]]
 	[ -z "$stderr" ]
 	run -0 --separate-stderr "$YODELD" --version
 	[[ $output = yodeld* ]]
