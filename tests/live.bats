@@ -196,6 +196,7 @@ time_of()
 	[ "$(curl -sI "$URL" | grep -c '^X-Content-Type-Options: nosniff')" = 1 ]
 	curl -s "${URL}metrics" >metrics
 	grep -q '^yodel_connections_sockets_queue_full_total{run="7"} 0$' metrics
+	grep -qx '# HELP yodel_elapsed_seconds duration of the measured part so far' metrics
 	run -1 grep -E '^yodel_(ledger_consistent|ledger_unexplained|connections_sockets_total)' metrics
 	run -0 timeout 20 curl -sN "${URL}events"
 	sed -n 's/^data: //p' <<<"$output" >events

@@ -50,7 +50,7 @@ run_valid() # NAME ARG... - a run that compare does not refuse
 	run_to paced -c 5 --interval 20ms -d 500ms --size 10:100 --seed 18446744073709551615
 	run -2 run_to wrong -c 2 -n 3 --expect echo
 	run -1 --separate-stderr "$YODEL" -q --json refused.json -c 2 -n 1 127.0.0.1:1
-	[ "$output$stderr" = "yodel: FAILED: 2 of 2 connections were not established, no message was sent" ]
+	[ "$output$stderr" = "yodel: FAILED: 2 of 2 connections were not established, 2 of 2 messages were not sent" ]
 	start_faulty_server close
 	run -1 "$YODEL" -q --json lost.json -c 2 -n 3 "127.0.0.1:$FAULTY_SERVER_PORT"
 	check_result seeds.json open.json paced.json wrong.json refused.json lost.json

@@ -6,6 +6,7 @@
 
 #include "lib/prometheus.h"
 #include "lib/xmalloc.h"
+#include "client/live/metric_help.h"
 
 /* A value of a label, with the escapes of the format. */
 static void
@@ -296,7 +297,9 @@ write_field(const struct metric_writer *writer, const struct json_record_field *
 	snprintf(help, sizeof(help), "%s%s%s in the JSON result",
 	    is_top ? "" : prefix + strlen(METRIC_PREFIX), is_top ? "" : ".",
 	    field->name);
-	prometheus_family(writer->out, name, is_counter ? "counter" : "gauge", help);
+	const char *own_help = metric_help(name);
+	prometheus_family(writer->out, name, is_counter ? "counter" : "gauge",
+	    own_help != NULL ? own_help : help);
 	if (field->kind == JSON_RECORD_COUNTS) {
 		write_counts(writer, field, rows, name);
 		return;
