@@ -95,8 +95,8 @@ on_new_connection(struct event_base *base, void *argument)
 	return bev;
 }
 
-/* Of several connections that are accepted at once, all in the same turn of the loop,
- * none can make room for another: they are registered only now. */
+/* Connections that are accepted in the same turn of the loop cannot make room for one
+ * another: they are registered only now. */
 static void
 make_room(struct http_server *server)
 {
@@ -175,7 +175,7 @@ on_request(struct evhttp_request *request, void *argument)
 		server->handler(request, server, server->argument);
 		return;
 	}
-	/* What follows may be part of this request: it must not be parsed. */
+	/* Later bytes may be part of this request: they must not be parsed. */
 	evhttp_add_header(
 	    evhttp_request_get_output_headers(request), "Connection", "close");
 	http_response_send(request, HTTP_BADREQUEST, HTTP_RESPONSE_TEXT, strdup(error));

@@ -268,7 +268,7 @@ on_rejected(struct transfer_out *out, const struct batch_out *batch)
 	out->batch_max = TRANSFER_BATCH_MAX;
 }
 
-/* What SENT says of the connections that are left. */
+/* Value in SENT that describes the connections that are left. */
 static uint64_t
 describe_rest(const struct transfer_out *out, bool is_alive)
 {

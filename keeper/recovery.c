@@ -138,7 +138,7 @@ read_output(const struct crash_region *region, const struct connection_state *st
 	return read_piece(region, output->bytes, NULL, &ret->output);
 }
 
-/* What the connection was before its worker began to process it. */
+/* State of the connection before its worker began to process it. */
 static bool
 read_undone(const struct crash_record *record, const struct crash_region *region,
     struct recovered_connection *ret)
@@ -153,7 +153,7 @@ read_undone(const struct crash_record *record, const struct crash_region *region
 	    region, record->undo_output_bytes, &record->undo_output, &ret->output);
 }
 
-/* What has been sent since is taken from the output first, then from the replies to the
+/* Bytes sent since then are taken from the output first, then from the replies to the
  * input, which will be made again. */
 static bool
 take_sent(struct recovered_connection *ret)
@@ -181,8 +181,9 @@ take_sent(struct recovered_connection *ret)
 	return true;
 }
 
-/* Of TLS: what was sealed and is not sent is sent first; the rest of the replies is
- * sealed with the keys behind it. `sent` bytes of records were sent since. */
+/* With TLS, records that were sealed and are not sent are sent first; the rest of the
+ * replies is sealed with the keys behind them. `sent` bytes of records were sent since.
+ */
 static bool
 take_sealed(
     const struct recovery *recovery, uint64_t sent, struct recovered_connection *ret)
@@ -292,7 +293,7 @@ fill_record(const struct crash_record *record, const struct connection *connecti
 	memcpy(ret->peer, connection->peer.bytes, sizeof(ret->peer));
 }
 
-/* What every record of a worker is. */
+/* True for a record that a correct worker can have written. */
 static bool
 is_consistent(const struct recovery *recovery, const struct recovered_connection *c)
 {

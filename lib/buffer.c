@@ -36,7 +36,7 @@ move_to_memory(struct buffer *b, size_t capacity)
 	return larger;
 }
 
-/* The same on the heap. realloc(3) grows large blocks by moving their pages
+/* As above, on the heap. realloc(3) grows large blocks by moving their pages
  * (mremap(2)). */
 static struct buffer *
 move_on_heap(struct buffer *b, size_t capacity)

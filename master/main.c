@@ -104,7 +104,7 @@ print(char *text)
 	return rc;
 }
 
-/* What the configuration alone does not tell. Returns the exit status. */
+/* Checks what the configuration alone does not tell. Returns the exit status. */
 static int
 check_listeners(const struct config *config)
 {

@@ -147,7 +147,7 @@ is_ipv6(int fd)
 	    domain == AF_INET6;
 }
 
-/* Of one unit of the kernel: 0 if it is not a time. */
+/* Nanoseconds of one unit of the kernel: 0 if it is not a time. */
 static uint64_t
 nanoseconds(const struct row *row)
 {

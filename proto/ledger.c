@@ -439,7 +439,7 @@ held_by_count(const struct ledger_block *block)
 	return held < 0 ? 0 : (uint64_t)held;
 }
 
-/* The same by its gauge, which includes connections received but not yet counted. */
+/* As above, by its gauge, which includes connections received but not yet counted. */
 static uint64_t
 held_by_gauge(const struct ledger_block *block)
 {

@@ -78,7 +78,7 @@ find_text(enum reply_text takes, const char *rest)
 	return takes == REPLY_TAKES_SUFFIX ? skip_prefix(rest, ",suffix=") : NULL;
 }
 
-/* Of the first `kinds` rows; `syntax` describes them. */
+/* Parses one of the first `kinds` rows; `syntax` describes them. */
 static int
 parse(const char *spec, int kinds, const char *syntax, struct reply *ret, char *error,
     size_t error_size)

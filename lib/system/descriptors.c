@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The same on all architectures; headers of an older system lack them. */
+/* Equal on all architectures; headers of an older system lack them. */
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif

@@ -177,7 +177,7 @@ save_header(const struct master *master, const struct upgrade_state *state)
 	return header;
 }
 
-/* Those of each listener that has some, by its number in the configuration. */
+/* Faults of each listener that has some, by its number in the configuration. */
 static json_t *
 save_run_time_faults(const struct config *config)
 {

@@ -98,7 +98,8 @@ on_exit_early(void)
 	roll_back("exited while starting");
 }
 
-/* Those that were open before the exec: not close-on-exec. 0, or -1. */
+/* Records the descriptors that were open before the exec: not close-on-exec. 0, or -1.
+ */
 static int
 record_inherited_fds(void)
 {

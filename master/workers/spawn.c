@@ -103,7 +103,7 @@ enter_ledger(struct worker_args *args)
 		    EX_OSERR, "[worker_start_failed] cannot map the record of faults");
 }
 
-/* The same of the records of witnesses. */
+/* Maps the records of witnesses. */
 static void
 enter_witness_records(struct worker_args *args)
 {

@@ -25,7 +25,7 @@ struct tls_ciphers {
 	struct cipher seal, open;
 };
 
-/* Of this process and its children; never freed. */
+/* Shared by this process and its children; never freed. */
 static EVP_CIPHER *algorithms[TLS_AEADS];
 
 int
@@ -76,7 +76,7 @@ tls_ciphers_destroy(struct tls_ciphers *ciphers)
 	free(ciphers);
 }
 
-/* What is loaded is loaded again before it is used. */
+/* The key is loaded again before its next use. */
 static void
 forget_key(struct cipher *cipher)
 {

@@ -203,8 +203,9 @@ add_trusted(SSL_CTX *ssl, EVP_MD_CTX *hash)
 	return is_good;
 }
 
-/* What sessions are bound to, in id[TLS_SHA256_BYTES]: how clients are verified, and by
- * which certificates. Names of CAs are not enough: another CA may have the same. */
+/* Identifies what sessions are bound to, in id[TLS_SHA256_BYTES]: how clients are
+ * verified, and by which certificates. Names of CAs are not enough: another CA may have
+ * the same. */
 static bool
 make_session_id_context(SSL_CTX *ssl, enum tls_verify verify, uint8_t *id)
 {
@@ -234,7 +235,7 @@ digest_certificates(struct tls_context *context, char *error)
 	return is_good || set_error(error, "out of memory");
 }
 
-/* What a client is verified by. Sessions are resumed only where that is the same. */
+/* Sets how a client is verified. Sessions are resumed only where that is the same. */
 static bool
 set_client_verification(struct tls_context *context, SSL_CTX *ssl,
     const struct tls_settings *settings, char *error)

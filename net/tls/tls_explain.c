@@ -109,7 +109,7 @@ format_versions(const struct tls_context *context, char *out)
 	return out;
 }
 
-/* What an alert of the peer means. */
+/* Meaning of an alert from the peer. */
 static void
 explain_alert(struct tls_observer *observer, const struct tls_context *context)
 {

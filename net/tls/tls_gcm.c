@@ -16,7 +16,7 @@ struct tls_gcm {
 	bool has_failed;       /* one block was not encrypted: the rest is void */
 };
 
-/* Of this process and its children; never freed. */
+/* Shared by this process and its children; never freed. */
 static EVP_CIPHER *aes_128, *aes_256;
 
 int

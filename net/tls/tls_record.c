@@ -338,7 +338,7 @@ strip_padding(const uint8_t *plain, size_t *length, uint8_t *ret_type)
 	return true;
 }
 
-/* What is in a record that is authentic. */
+/* Handles the contents of an authentic record. */
 static enum tls_open_status
 use_contents(struct tls_session *session, uint8_t type, struct tls_opened *ret)
 {

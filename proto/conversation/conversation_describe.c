@@ -22,7 +22,7 @@ print_bytes(const struct description *description, uint32_t at, uint32_t length)
 		description->conversation->bytes + at, length, text, sizeof(text)));
 }
 
-/* What was captured in a part, or is said in it again. */
+/* Name of the bytes that a part captures or says again. */
 static const char *
 name_of(const struct description *description, uint16_t part)
 {

@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-/* What is added to the hash of a message's number, so that a choice and what follows
- * from it are independent. */
+/* Added to the hash of a message's number, so that a choice and what follows from it
+ * are independent. */
 enum purpose { PURPOSE_CONNECTION = 1, PURPOSE_MESSAGE, PURPOSE_EFFECT };
 
 #define DELAY_NS_MAX 86400e9 /* of one reply */

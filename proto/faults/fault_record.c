@@ -151,7 +151,7 @@ written(const struct fault_ring *ring)
 	return atomic_load_explicit(&ring->written, memory_order_acquire);
 }
 
-/* What every correct worker writes. */
+/* True for a record that a correct worker can have written. */
 static bool
 is_valid(const struct fault_record *record)
 {

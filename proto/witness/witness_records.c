@@ -202,7 +202,7 @@ copy(const struct witness_place *place, struct witness_record *ret)
 	    before == atomic_load_explicit(&place->version, memory_order_relaxed);
 }
 
-/* What every correct worker writes. */
+/* True for a record that a correct worker can have written. */
 static bool
 is_valid(const struct witness_record *record)
 {

@@ -76,8 +76,9 @@ static short
 needed_events(const struct connection *connection)
 {
 	short edge = connection->listener->worker->edge_events;
-	/* Of what is neither read nor sent the end is reported as EV_CLOSED, and a
-	 * reset as EV_READ and EV_WRITE, of which only an edge is wanted. */
+	/* If the connection is neither read nor written, its end is reported as
+	 * EV_CLOSED, and a reset as EV_READ and EV_WRITE, of which only an edge is
+	 * wanted. */
 	short held = (short)(edge == 0 ? 0 : edge | EV_WRITE);
 	switch ((enum connection_phase)connection->phase) {
 	case CONNECTION_AWAITING_HEADER:
@@ -224,8 +225,8 @@ connection_refuse(struct connection *connection, enum close_reason reason)
 	connection_close(connection, reason);
 }
 
-/* Of the connection's phase; the events are the same in all that follow each other, so
- * that registering them again would only cost two system calls. */
+/* Callback of the connection's phase; the events are the same in all that follow each
+ * other, so that registering them again would only cost two system calls. */
 static event_callback_fn
 callback_of(const struct connection *connection)
 {

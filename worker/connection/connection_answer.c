@@ -71,7 +71,7 @@ connection_answer_send(
 	return connection_watch(connection);
 }
 
-/* Of `length` bytes of replies, those that a worker which has died had sent already. */
+/* How many of `length` bytes of replies a worker that has died had sent already. */
 static size_t
 take_skipped(struct connection *connection, size_t length)
 {

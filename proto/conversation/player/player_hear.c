@@ -65,7 +65,7 @@ hear_literal(struct hearing *hearing)
 	    hearing, hearing->side->conversation->bytes + part->at, part->length);
 }
 
-/* What this side knows as well as the one that says it: made in pieces. */
+/* Hears bytes that this side can make itself: made in pieces. */
 static enum player_heard
 hear_made(struct hearing *hearing)
 {

@@ -144,7 +144,7 @@ player_match_number(struct hearing *hearing)
 					   : match_digits(hearing);
 }
 
-/* Of data[length], the bytes at the front that a payload can have. */
+/* Number of bytes at the front of data[length] that a payload can have. */
 static size_t
 payload_bytes(const struct conversation_part *part, const uint8_t *data, size_t length)
 {

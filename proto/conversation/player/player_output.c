@@ -2,7 +2,7 @@
 
 #include "proto/conversation/player/player_parts.h"
 
-/* What is written, and what it starts. */
+/* Output that is written, and the step that begins in it. */
 struct saying {
 	const struct player_side *side;
 	struct player *player;

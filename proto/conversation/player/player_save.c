@@ -253,7 +253,8 @@ first_heard(
 	return at;
 }
 
-/* What is heard waits for what this side says at the first part of that alone. */
+/* True for a part inside a text of this side. Hearing waits only at the first part of
+ * such a text. */
 static bool
 is_inside_own(const struct player_side *side, const struct conversation_range *section,
     uint16_t part)

@@ -103,7 +103,7 @@ decode(uint8_t form, const uint8_t *bytes, uint32_t length)
 	return value;
 }
 
-/* Of a counted part. */
+/* Length of a counted part. */
 static uint64_t
 group_length(const struct player_side *side, const struct player *player, uint64_t pass,
     uint16_t begin)
@@ -144,7 +144,7 @@ player_value_number(const struct player_side *side, const struct player *player,
 	return value + (uint64_t)part->add;
 }
 
-/* Of BYTES: 0 if it would be negative. */
+/* Length of BYTES: 0 if it would be negative. */
 static uint64_t
 bytes_length(const struct player_side *side, const struct player *player, uint64_t pass,
     uint16_t part)
