@@ -92,7 +92,7 @@ all(uint64_t word)
 	return _mm256_set1_epi64x((long long)word);
 }
 
-/* What word_at() begins with, of the words of a block. */
+/* Start value of word_at() for the words of a block. */
 AVX2 static inline __m256i
 counters_at(const struct stream *stream, uint64_t index)
 {

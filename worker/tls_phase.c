@@ -158,8 +158,8 @@ tls_phase_take(struct connection *connection, const uint8_t *data, size_t length
 		fail(connection);
 		return false;
 	}
-	/* Of the records that follow tls->partial holds what one read has brought. More
-	 * wait in the socket, until the end of the handshake is sent. */
+	/* tls->partial holds the following records of one read. Later ones wait in the
+	 * socket until the end of the handshake is sent. */
 	connection->reading_paused =
 	    status == TLS_HANDSHAKE_DONE && connection->output != NULL;
 	return connection_watch(connection);
@@ -239,7 +239,7 @@ is_complete(const struct connection *connection)
 	    connection->output == NULL;
 }
 
-/* What has not been sent is sent now. False when the connection was closed. */
+/* Sends what is unsent. False when the connection was closed. */
 static bool
 on_writable(struct connection *connection)
 {

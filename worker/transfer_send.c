@@ -210,7 +210,7 @@ resume_batch(struct sender *sender)
 	open_count_store(&own_open(sender)->sent, 0);
 	for (uint32_t i = 0; i < count; i++) {
 		struct connection *connection = sender->in_flight[i];
-		/* What became due meanwhile. */
+		/* Continue with work that became due meanwhile. */
 		if (!connection_resume(connection))
 			continue;
 		if (connection->faults != NULL)

@@ -219,9 +219,9 @@ free_block(void *block, size_t bytes, void *argument)
 	region_heap_free(&worker->blocks, block, bytes);
 }
 
-/* Of address space, for the partial messages and unsent replies of one connection:
- * twice what it may need, because blocks have powers of two of bytes and one is copied
- * to the next. */
+/* Address space for the partial messages and unsent replies of one connection: twice
+ * what it may need, because blocks have powers of two of bytes and one is copied to the
+ * next. */
 static uint64_t
 connection_bytes(const struct config *config)
 {
@@ -322,7 +322,8 @@ on_pause_over(void *waiter)
 		connection_io_on_pause_over(connection);
 }
 
-/* What listeners with a conversation, or a witness, need. 0, or -1 with errno. */
+/* Starts what listeners with a conversation, or a witness, need. 0, or -1 with errno.
+ */
 static int
 start_pauses(struct worker *worker)
 {

@@ -34,7 +34,7 @@ check_order(struct compiler *compiler, enum conversation_role speaker, bool is_e
 	return true;
 }
 
-/* What the next step must be for what is not complete yet. */
+/* Checks that the next step continues what is incomplete. */
 static bool
 check_pending(struct compiler *compiler, int speaker)
 {

@@ -12,7 +12,7 @@
 #include "worker/connection/tls_transport.h"
 #include "worker/connection/worker_state.h"
 
-/* Of address space, not memory. */
+/* Bytes of address space, not memory. */
 #define BLOCK_BYTES_MAX ((uint64_t)1 << (sizeof(void *) > 4 ? 42 : 27))
 #define BLOCK_BYTES_MIN ((uint64_t)1 << 24)
 

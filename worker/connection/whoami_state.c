@@ -167,7 +167,7 @@ whoami_state_add_tls(
 	return 0;
 }
 
-/* Of untrusted bytes. False if there are none. */
+/* Parses untrusted bytes. False if there are none. */
 static bool
 read_tls(
     const uint8_t *data, size_t length, struct about_tls *copy, struct whoami_tls *ret)

@@ -157,7 +157,7 @@ on_due(void *argument)
 		return;
 	if (!step(connection) || !fault_injection_flush(connection))
 		return;
-	/* What arrived during a stall is reported by no new edge. */
+	/* Data that arrived during a stall is reported by no new edge. */
 	if (may_read(connection))
 		on_readable(connection);
 }
@@ -244,7 +244,7 @@ fault_injection_adopt(struct connection *connection)
 	    event_get_events(event), on_event, connection);
 }
 
-/* What is queued already becomes one segment. */
+/* Output that is queued already becomes one segment. */
 static struct fault_state *
 create_state(struct connection *connection)
 {
@@ -292,7 +292,7 @@ begin_anew(struct connection *connection)
 	    fault_connection_seed(connection->listener->faults.seed, &connection->peer);
 	progress->list_id = fault_state_list_id(connection->listener);
 	progress->fired = 0;
-	/* What has begun ends, but for an end of the connection. */
+	/* Faults in progress end, but not an end of the connection. */
 	progress->stalled_until_ns = 0;
 	progress->trickle_rate = 0;
 	progress->reads_no_more = 0;

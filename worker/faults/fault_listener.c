@@ -212,7 +212,7 @@ replace(struct worker_listener *listener, const struct new_list *list)
 {
 	struct listener_faults *faults = &listener->faults;
 	struct fault *rows = NULL;
-	/* Those of another listener were set. */
+	/* Only the faults of another listener were set. */
 	if (list->since_ns == faults->since_ns)
 		return;
 	if (list->count > 0) {
@@ -247,7 +247,7 @@ apply(struct worker *worker, const struct new_list *list)
 	}
 }
 
-/* What follows the word, or NULL. */
+/* Text after the word, or NULL. */
 static char *
 after(char *line, const char *word)
 {

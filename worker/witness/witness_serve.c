@@ -277,7 +277,7 @@ greet(struct connection *connection)
 	return witness_output_add(connection, line, length, 0);
 }
 
-/* What came behind a PROXY header. */
+/* Takes bytes that came behind a PROXY header. */
 static bool
 take_first(struct connection *connection)
 {
