@@ -30,7 +30,7 @@ const char *ctl_json_text(const json_t *object, const char *key);
 /* The number as text, or "-"; into text[CTL_JSON_TEXT_MAX], returned. */
 #define CTL_JSON_TEXT_MAX 24
 const char *ctl_json_format(const json_t *object, const char *key, char *text);
-/* The same as units_show_count() does, into text[UNITS_TEXT_MAX]. */
+/* Formats the number as units_show_count(), into text[UNITS_TEXT_MAX]. */
 const char *ctl_json_show_count(const json_t *object, const char *key, char *text);
 /* Seconds as nanoseconds. */
 uint64_t ctl_json_duration_ns(const json_t *object, const char *key);

@@ -98,8 +98,8 @@ requested_name(const struct plan *plan, const char *target)
 	return name;
 }
 
-/* Of a host, or an address. OpenSSL would accept a certificate for any name that ends
- * like one that begins with a dot. */
+/* True for the name or address of a host. OpenSSL would accept a certificate for any
+ * name that ends like one that begins with a dot. */
 static bool
 is_name(const char *name)
 {

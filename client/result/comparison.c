@@ -355,7 +355,7 @@ compare_losses(const struct comparison_side sides[2], struct comparison_row *row
 	return compare_shares(sides, shares, sizeof(shares) / sizeof(shares[0]), rows);
 }
 
-/* Of all periods of all connections; an outage more or less makes the error. */
+/* Length of all periods without an answer; an outage more or less makes the error. */
 static struct comparison_estimate
 dark_time_of(const struct result *run, const void *which)
 {
