@@ -213,7 +213,7 @@ check_proxy_protocol(const struct config *config, size_t i, char *error)
 {
 	const struct listener_config *listener = &config->listeners[i];
 	char name[64], shown[PRINTABLE_TAIL_MAX];
-	/* Of a Unix socket its file says who may connect. */
+	/* The file of a Unix socket determines which processes may connect. */
 	if (listener->proxy_protocol == PROXY_OFF || listener->proxy_from_count > 0 ||
 	    address_is_unix(&listener->address))
 		return 0;

@@ -90,7 +90,7 @@ resolve_all(const struct loader *loader)
 	return 0;
 }
 
-/* Of two with one name, the second would never be used. */
+/* Refuses a name that two entries have: the second would never be used. */
 static int
 check_names(const struct loader *loader)
 {
@@ -110,7 +110,7 @@ check_names(const struct loader *loader)
 	return 0;
 }
 
-/* What the files alone do not tell. */
+/* Checks what one file alone does not tell. */
 static int
 check(const struct loader *loader)
 {

@@ -90,7 +90,8 @@ transfers_release(struct process *process)
 	process_release(process);
 }
 
-/* Of workers with the listeners of a keeper, for what no worker of a slot takes. */
+/* Attempts with workers that have the keeper's listeners, once no worker of a slot
+ * takes any connection. */
 #define OWN_RECEIVERS_MAX 3
 
 /* A keeper that has connections left needs another receiver, until none takes any. */

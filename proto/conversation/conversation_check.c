@@ -257,7 +257,7 @@ set_exchanges(struct compiler *compiler, const struct conversation_range *range)
 	return true;
 }
 
-/* Of the literal behind an ANY. */
+/* Computes the failure table (Knuth, Morris, Pratt) of each literal behind an ANY. */
 static bool
 set_failures(struct compiler *compiler)
 {

@@ -120,7 +120,7 @@ responder_prepare(struct worker_listener *listener)
 	listener->side = (struct player_side){
 		.conversation = config->conversation,
 		.role = CONVERSATION_SERVER,
-		/* Of the master, the same in the next worker. */
+		/* The master's pid: it is the same in the next worker. */
 		.pid = (uint32_t)getppid(),
 		.capture_max = config->max_message < UINT32_MAX
 		    ? (uint32_t)config->max_message
