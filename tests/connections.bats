@@ -231,8 +231,8 @@ with_hosts() # HOSTS COMMAND [ARG...]
 	run -1 with_hosts '127.0.0.77 peer.test\n127.0.0.78 peer.test\n' \
 		"$YODEL" -c 1 -n 1 --json result.json "peer.test:$port"
 	result_matches 'sum(a["failed"]["refused"] for a in r["addresses"]) == 2 and c["failed"]["refused"] == 1'
-	[[ $output = *"at 127.0.0.78:$port: 0 of 1 attempts established, 1 refused: Connection refused"* ]]
-	[[ $output = *"at 127.0.0.77:$port: 0 of 1 attempts established, 1 refused: Connection refused"* ]]
+	[[ $output = *"at 127.0.0.78:$port: 0 of 1 attempt established, 1 refused: Connection refused"* ]]
+	[[ $output = *"at 127.0.0.77:$port: 0 of 1 attempt established, 1 refused: Connection refused"* ]]
 }
 
 @test "a name server that does not answer is a failure of the system, not of usage" {

@@ -461,7 +461,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	mkdir folder
 	for path in nowhere/run folder nowhere/; do
 		run -71 --separate-stderr timeout 30 "$YODEL" -d 1h --json $path "127.0.0.1:$FAULTY_SERVER_PORT"
-		[[ $stderr == "yodel: $path: "* ]]
+		[[ $stderr == "yodel: cannot write $path: "* ]]
 		[ -z "$output" ]
 	done
 	[ "$(ls -A folder)" = "" ]

@@ -34,7 +34,8 @@ of_survey() # FILE EXPRESSION: s is the survey, row(ID) a row
 	start_witness
 	run -0 "$YODEL" survey -d 15s --idle-max 500ms --repeat 1 --skip source,backends,hops,split_back,reuse,half_close,half_close_back \
 		--limits=off -v --json survey.json --html survey.html "127.0.0.1:$PORT"
-	[[ ${lines[0]} == "survey of 127.0.0.1:$PORT: up to 15s, at most "*" connections, 128 at a time" ]]
+	[[ ${lines[0]} =~ ^"survey of 127.0.0.1:$PORT: up to 15s, at most "([0-9]+)" connections, "([0-9]+)" at a time"$ ]]
+	[ "${BASH_REMATCH[2]}" -le "${BASH_REMATCH[1]}" ]
 	[[ $output == *'a yodeld witness, "far"'* ]]
 	[[ $output == *'acknowledged_bytes'* ]]
 	[ "$(wc -L <<<"$output")" -le 80 ]
