@@ -76,13 +76,21 @@ own_of(const struct outage_watch *watch, const struct queued_message *message)
 	return own_ns < unsent_ns ? own_ns : unsent_ns;
 }
 
-/* A connection that replaces an idle one waits for its next message: no outage. */
-static uint64_t
-excused_ns(const struct outage_watch *watch, uint64_t intended_ns)
+/* The period of a connection that was lost while it was idle is over when it is
+ * replaced, unless a message was due before. This is the next message. */
+static void
+end_idle_loss(struct load_context *ctx, const struct conn *conn, uint64_t intended_ns)
 {
-	bool waited = watch->is_idle_loss && watch->opened_ns != 0 &&
-	    intended_ns > watch->opened_ns;
-	return waited ? intended_ns - watch->opened_ns : 0;
+	struct outage_watch *watch = watch_of(ctx, conn);
+	if (!watch->is_idle_loss || watch->opened_ns == 0 ||
+	    intended_ns <= watch->opened_ns)
+		return;
+	if (watch->opened_ns > watch->since_ns + ctx->plan->hold_ns)
+		add(ctx, conn, watch->since_ns, watch->opened_ns, 0,
+		    (enum outage_end)watch->how);
+	watch->since_ns = 0;
+	watch->is_idle_loss = false;
+	watch->how = OUTAGE_ANSWERED;
 }
 
 void
@@ -90,9 +98,9 @@ outage_watch_take_answer(struct load_context *ctx, const struct conn *conn,
     const struct queued_message *message, uint64_t arrived_ns)
 {
 	struct outage_watch *watch = watch_of(ctx, conn);
-	uint64_t intended_ns = message->intended_ns;
-	uint64_t begin_ns = begin_of(watch, intended_ns);
-	if (arrived_ns > begin_ns + ctx->plan->hold_ns + excused_ns(watch, intended_ns))
+	end_idle_loss(ctx, conn, message->intended_ns);
+	uint64_t begin_ns = begin_of(watch, message->intended_ns);
+	if (arrived_ns > begin_ns + ctx->plan->hold_ns)
 		add(ctx, conn, begin_ns, arrived_ns, own_of(watch, message),
 		    (enum outage_end)watch->how);
 	watch->since_ns = 0;
@@ -106,6 +114,7 @@ outage_watch_take_loss(struct load_context *ctx, const struct conn *conn,
     const struct queued_message *message)
 {
 	struct outage_watch *watch = watch_of(ctx, conn);
+	end_idle_loss(ctx, conn, message->intended_ns);
 	watch->own_us = (uint32_t)(own_of(watch, message) / NS_PER_US);
 	watch->since_ns = begin_of(watch, message->intended_ns);
 }
@@ -114,6 +123,10 @@ void
 outage_watch_take_reconnect(struct load_context *ctx, const struct conn *conn)
 {
 	struct outage_watch *watch = watch_of(ctx, conn);
+	/* One that is lost again before the limit is over did not end the period. */
+	if (conn->queue.head == MESSAGE_QUEUE_NONE &&
+	    ctx->times.now_ns > watch->opened_ns + ctx->plan->hold_ns)
+		end_idle_loss(ctx, conn, ctx->times.now_ns);
 	watch->how = OUTAGE_RECONNECTED;
 	watch->opened_ns = 0;
 	/* The messages of an open loop go to connections that are established: none
@@ -151,10 +164,9 @@ outage_watch_take_end(
 	const struct queued_message *message = conn->queue.head == MESSAGE_QUEUE_NONE
 	    ? &none
 	    : message_queue_at(&ctx->message_pool, conn->queue.head);
+	end_idle_loss(ctx, conn, message->intended_ns);
 	uint64_t begin_ns = begin_of(watch, message->intended_ns);
-	if (how == OUTAGE_LOST ||
-	    ctx->times.now_ns >
-		begin_ns + ctx->plan->hold_ns + excused_ns(watch, message->intended_ns))
+	if (how == OUTAGE_LOST || ctx->times.now_ns > begin_ns + ctx->plan->hold_ns)
 		add(ctx, conn, begin_ns, ctx->times.now_ns, own_of(watch, message),
 		    how);
 	watch->since_ns = 0;

@@ -145,7 +145,7 @@ an_idle_connection_of_an_open_loop_is_dark_from_its_loss(void **state)
 	lose_idle_connection(fixture, 1070);
 	reopen(fixture, 1400);
 	answer(fixture, 1420, 1421);
-	assert_outage(fixture, 1050, 1421, OUTAGE_RECONNECTED);
+	assert_outage(fixture, 1050, 1400, OUTAGE_RECONNECTED);
 	answer(fixture, 2000, 2001);
 	assert_int_equal(fixture->counters.outages->count, 1);
 }
@@ -164,6 +164,21 @@ an_idle_connection_that_is_replaced_at_once_is_not_dark(void **state)
 	fixture->ctx.times.now_ns = 3000 * MS;
 	outage_watch_finish(&fixture->ctx);
 	assert_int_equal(fixture->counters.outages->count, 0);
+}
+
+/* However late its next message is due, also if it is lost once more before. */
+static void
+an_idle_connection_is_dark_until_it_is_replaced(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture->plan.load = PLAN_OPEN;
+	answer(fixture, 1000, 1001);
+	lose_idle_connection(fixture, 1050);
+	reopen(fixture, 1550);
+	lose_idle_connection(fixture, 61000);
+	reopen(fixture, 61001);
+	answer(fixture, 150000, 150001);
+	assert_outage(fixture, 1050, 1550, OUTAGE_RECONNECTED);
 }
 
 static void
@@ -307,6 +322,7 @@ main(void)
 		TEST(a_period_goes_on_over_a_reconnect),
 		TEST(an_idle_connection_of_an_open_loop_is_dark_from_its_loss),
 		TEST(an_idle_connection_that_is_replaced_at_once_is_not_dark),
+		TEST(an_idle_connection_is_dark_until_it_is_replaced),
 		TEST(an_idle_connection_that_is_not_replaced_is_dark_to_the_end),
 		TEST(another_server_is_told),
 		TEST(a_lost_connection_counts_however_short_it_waited),
