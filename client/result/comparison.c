@@ -283,8 +283,9 @@ share_of(const struct comparison_side *side, share_fn *share, double pooled,
 	}
 	double variance =
 	    n > 1 ? fmax(0, squares / n - pow(shares / n, 2)) / (n - 1) : 0;
-	double binomial = sqrt(pooled * (1 - pooled) / fmax(1, sum.all));
-	*ret_error = fmax(fmax(binomial, cluster / sqrt(n)),
+	/* Of periods there may be more than messages: they are counts then. */
+	double chance = sqrt(pooled * (pooled < 1 ? 1 - pooled : 1) / fmax(1, sum.all));
+	*ret_error = fmax(fmax(chance, cluster / sqrt(n)),
 	    sqrt(variance) * (n > 1 ? batches_student(n - 1) / NORMAL_95 : 1));
 	return sum;
 }

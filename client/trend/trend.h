@@ -56,7 +56,8 @@ int trend_read(char *const *paths, struct trend_runs *ret)
 void trend_runs_finish(struct trend_runs *runs);
 
 enum trend_outcome {
-	TREND_UNKNOWN, /* fewer than TREND_LEVEL_MIN runs of this level before it */
+	TREND_UNKNOWN, /* fewer than TREND_LEVEL_MIN runs of this level before it, or a
+			  duration that is zero in a run */
 	TREND_NOISE,
 	TREND_BETTER,
 	TREND_WORSE,

@@ -194,6 +194,17 @@ judge_latest(struct trend_figure *figure, const double *values, double alarm)
 	return outcome;
 }
 
+/* False for durations of which one is zero, such as the dark time of a run without an
+ * outage: their scale has no zero, and they are not judged. */
+static bool
+has_scale(const struct trend_figure *figure)
+{
+	for (size_t i = 0; i < figure->point_count; i++)
+		if (figure->unit == COMPARISON_DURATION && figure->points[i].value <= 0)
+			return false;
+	return true;
+}
+
 void
 trend_judge(struct trend_figure *figure, size_t runs, double alarm)
 {
@@ -202,10 +213,12 @@ trend_judge(struct trend_figure *figure, size_t runs, double alarm)
 	bool is_missing = figure->points[last].run + 1 < runs;
 	figure->changes = xcalloc(figure->point_count / CHANGE_POINTS_SEGMENT_MIN + 1,
 	    sizeof(*figure->changes));
-	figure->change_count = change_points_find(
-	    values, figure->point_count, noise_of(figure), figure->changes);
+	if (has_scale(figure))
+		figure->change_count = change_points_find(
+		    values, figure->point_count, noise_of(figure), figure->changes);
 	find_reference(figure, is_missing ? figure->point_count : last);
-	figure->latest =
-	    is_missing ? TREND_MISSING : judge_latest(figure, values, alarm);
+	figure->latest = is_missing ? TREND_MISSING
+	    : has_scale(figure)     ? judge_latest(figure, values, alarm)
+				    : TREND_UNKNOWN;
 	free(values);
 }

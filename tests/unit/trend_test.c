@@ -256,6 +256,25 @@ the_latest_run_is_compared_with_its_own_level(void **test_state)
 	trend_runs_finish(&runs);
 }
 
+/* The first outage after many runs without one: its events are judged, not its length.
+ */
+static void
+durations_that_may_be_zero_are_not_judged(void **test_state)
+{
+	(void)test_state;
+	struct trend_runs runs = make_runs(RUNS, 0);
+	size_t count;
+	for (size_t i = 0; i < RUNS; i++) {
+		runs.items[i].rows[0].unit = COMPARISON_DURATION;
+		runs.items[i].rows[0].base.value = i + 1 < RUNS ? 0 : 250e6;
+	}
+	struct trend_group *group = trend_groups_create(&runs, NULL, 0, &count);
+	assert_int_equal(group->figures[0].latest, TREND_UNKNOWN);
+	assert_int_equal(group->figures[0].change_count, 0);
+	trend_groups_destroy(group, count);
+	trend_runs_finish(&runs);
+}
+
 /* That of another group may have been judged. */
 static void
 a_latest_run_that_was_left_out_is_found(void **test_state)
@@ -320,6 +339,7 @@ main(void)
 		cmocka_unit_test(few_runs_do_not_tell),
 		cmocka_unit_test(the_first_wrong_answers_are_worse_at_once),
 		cmocka_unit_test(the_latest_run_is_compared_with_its_own_level),
+		cmocka_unit_test(durations_that_may_be_zero_are_not_judged),
 		cmocka_unit_test(a_latest_run_that_was_left_out_is_found),
 		cmocka_unit_test(a_figure_that_the_latest_run_lacks_is_not_judged),
 	};
