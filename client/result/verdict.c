@@ -86,9 +86,11 @@ value_of(const struct threshold *threshold, const struct result *result)
 		return of_all(threshold, result_aborted(&result->connections),
 		    result_aborted(&result->connections) +
 			result->connections.close[CLOSE_END_FIN]);
-	case THRESHOLD_DARK:
-		return of_all(
-		    threshold, result->hold.connections, result->connections.first);
+	case THRESHOLD_DARK: /* a merged run may not have watched outages */
+		return result->plan.hold_ns == 0
+		    ? NAN
+		    : of_all(threshold, result->hold.connections,
+			  result->connections.first);
 	case THRESHOLD_RATE:
 		return result->messages_per_s;
 	}
