@@ -158,7 +158,8 @@ close_idle(struct load_context *ctx)
 			conn_advance(ctx, conn);
 		else if (conn_state_has_work(ctx, conn))
 			continue;
-		else if (conn->state == CONN_CONNECTING || conn->state == CONN_OPENING)
+		else if (conn->state == CONN_CONNECTING ||
+		    conn->state == CONN_OPENING || conn->state == CONN_HANDSHAKE)
 			conn_close(ctx, conn, CONN_CLOSE_CANCELLED);
 		else if (conn->state == CONN_WAITING)
 			cancel_waiting(ctx, conn);
