@@ -320,6 +320,7 @@ time_of()
 	python3 - <<-'END'
 		import json
 		lines = [json.loads(line) for line in open("reader.out")]
+		assert lines[-1]["search"] is None, lines[-1]
 		for step in 1, 2:
 		    last = [e for e in lines if e["search"] and e["search"]["step"] == step][-1]
 		    assert last["messages"]["verified"] >= last["search"]["rate"] / 4, last

@@ -372,6 +372,8 @@ show_last(struct live *live, const struct result *result)
 	live->result = *result;
 	live->has_result = true;
 	live->phase = LIVE_FINISHED;
+	live->step = 0;
+	live->rate = 0;
 	live->connections_open = 0;
 	live->time_ns = clock_realtime_ns();
 	if (live->lines.path != NULL)
