@@ -279,6 +279,8 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 		"$(of_result all.json 'r["latency"]["response"]["hdr"]')" ]
 	run -99 --separate-stderr "$YODEL" merge -q --threshold 'p50<1us' zero.json one.json
 	[ "$output$stderr" = "yodel merge: FAILED: a threshold was not met" ]
+	# No rank had watched outages.
+	run -99 "$YODEL" merge -q --threshold 'dark<=0' zero.json one.json
 	# The ranks ran one after the other: the total load never reached 1,000 a second.
 	[ "$(of_result all.json 'r["trust"]["verdict"]')" != valid ]
 	grep -q 'the ranks did not run at the same time' all.json

@@ -384,6 +384,13 @@ start_tls_yodeld() # KEYS
 	[ "$status" -eq 1 ]
 }
 
+@test "a handshake that stalls does not hold the end of a run" {
+	start_yodeld --listen 127.0.0.1:0=discard
+	run -1 timeout 30 "$YODEL" --tls --tls-insecure -c 4 --ramp 200ms --interval 100ms \
+		-d 500ms --drain 100ms --connect-timeout 60s "127.0.0.1:$PORT"
+	[[ $output == *"FAILED: 4 of 4 connections were not established"* ]]
+}
+
 @test "TLS works over a Unix socket" {
 	make_ca ca
 	make_certificate server ca localhost
