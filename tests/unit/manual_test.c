@@ -19,6 +19,7 @@
 #include "conf/config.h"
 
 #define PAGE_BYTES 131072
+#define TEXT_BYTES 1024
 #define WIDTH 78 /* of a source line; mandoc -Tlint warns about longer ones */
 
 static bool is_writing;
@@ -65,20 +66,22 @@ put_text(FILE *out, const char *text)
 static void
 put_setting(const char *name, const struct setting *row, void *out)
 {
-	char expected[SETTINGS_EXPECTED_MAX], text[SETTINGS_EXPECTED_MAX + 256];
+	char expected[SETTINGS_EXPECTED_MAX], text[TEXT_BYTES];
 	/* As written in the file. */
 	bool is_text = row->type != SETTING_BOOL &&
 	    (row->type != SETTING_INTEGER || strcmp(row->initial, "auto") == 0);
 	const char *quote = is_text ? "\"" : "";
+	int length;
 	if (row->type == SETTING_OBJECTS || row->type == SETTING_ANNOTATION)
-		snprintf(text, sizeof(text), "%s", row->help);
+		length = snprintf(text, sizeof(text), "%s", row->help);
 	else if (row->initial == NULL)
-		snprintf(text, sizeof(text), "%s The value is %s.", row->help,
+		length = snprintf(text, sizeof(text), "%s The value is %s.", row->help,
 		    settings_expected(row, expected));
 	else
-		snprintf(text, sizeof(text),
+		length = snprintf(text, sizeof(text),
 		    "%s The value is %s; the default is %s%s%s.", row->help,
 		    settings_expected(row, expected), quote, row->initial, quote);
+	assert_in_range(length, 1, sizeof(text) - 1);
 	fprintf(out, ".It Va %s\n", name);
 	put_text(out, text);
 }
@@ -86,12 +89,13 @@ put_setting(const char *name, const struct setting *row, void *out)
 static void
 put_row(FILE *out, const char *name, const char *help)
 {
-	char text[256];
+	char text[TEXT_BYTES];
 	/* Capitalizes the first letter, except in the name of a setting, which has a
 	 * dot. */
 	bool is_name = memchr(help, '.', strcspn(help, " ")) != NULL;
-	snprintf(text, sizeof(text), "%c%s.",
+	int length = snprintf(text, sizeof(text), "%c%s.",
 	    is_name ? help[0] : toupper((unsigned char)help[0]), help + 1);
+	assert_in_range(length, 1, sizeof(text) - 1);
 	fprintf(out, ".It Va %s\n", name);
 	put_text(out, text);
 }
