@@ -291,7 +291,7 @@ http_server_check(
 	snprintf(text, sizeof(text), "%s%s", is_unix ? "unix:" : "", args->name);
 	if (address_parse(text, &address, error, error_size) < 0)
 		return -1;
-	return is_unix ? unix_socket_check(&address, &access, error, error_size)
+	return is_unix ? unix_socket_check(&address, &access, false, error, error_size)
 		       : listen_check(&address, &options, &where);
 }
 

@@ -179,17 +179,16 @@ split(const char *path, char *folder)
 	return slash + 1;
 }
 
-/* Whether this process may make a file in the folder. */
+/* Whether this process may make a file in the folder, which *ret then describes. */
 static int
-check_folder(const char *path, char *error, size_t error_size)
+check_folder(const char *path, struct stat *ret, char *error, size_t error_size)
 {
 	char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	struct stat st;
 	split(path, folder);
-	int rc = stat(folder, &st);
+	int rc = stat(folder, ret);
 	if (rc < 0 && errno == ENOENT)
 		return fail_folder(path, error, error_size);
-	if (rc == 0 && !S_ISDIR(st.st_mode)) {
+	if (rc == 0 && !S_ISDIR(ret->st_mode)) {
 		errno = ENOTDIR;
 		rc = -1;
 	}
@@ -211,9 +210,11 @@ is_own_group(gid_t group)
 
 int
 unix_socket_check(const struct address *address,
-    const struct unix_socket_access *access, char *error, size_t error_size)
+    const struct unix_socket_access *access, bool is_listener, char *error,
+    size_t error_size)
 {
 	const char *path = address_unix_path(address);
+	struct stat folder;
 	bool exists;
 	if (path == NULL)
 		return 0;
@@ -221,11 +222,15 @@ unix_socket_check(const struct address *address,
 		return -1;
 	if (strncmp(path, "/run/", 5) == 0)
 		return 0;
-	if (check_folder(path, error, error_size) < 0)
-		return -1;
+	/* This process did not make a socket in a folder that it may not write to. */
+	if (check_folder(path, &folder, error, error_size) < 0)
+		return is_listener && exists ? 0 : -1;
 	uid_t owner = access->owner == (uid_t)-1 ? geteuid() : access->owner;
 	gid_t group = access->group == (gid_t)-1 ? getegid() : access->group;
-	if ((owner == geteuid() && is_own_group(group)) || capabilities_has(CAP_CHOWN))
+	bool is_inherited =
+	    is_listener && (folder.st_mode & S_ISGID) && folder.st_gid == group;
+	if ((owner == geteuid() && (is_inherited || is_own_group(group))) ||
+	    capabilities_has(CAP_CHOWN))
 		return 0;
 	errno = EPERM;
 	return fail_chown(path, owner, group, error, error_size);

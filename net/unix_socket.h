@@ -41,11 +41,12 @@ int unix_socket_listen(const struct address *address,
 
 /* Whether this process could create the file of a Unix address with that access. A
  * socket that is there may be that of a running server. Of a path in /run only a file
- * there is found: a unit makes the folder for its user when it starts. 0, or -1 with
- * the line that unix_socket_listen() would give. */
+ * there is found: a unit makes the folder for its user when it starts. A listener can
+ * also have a socket that a unit made in a folder of another user, and the group of a
+ * setgid folder. 0, or -1 with the line that unix_socket_listen() would give. */
 int unix_socket_check(const struct address *address,
-    const struct unix_socket_access *access, char *error, size_t error_size)
-    __attribute__((warn_unused_result));
+    const struct unix_socket_access *access, bool is_listener, char *error,
+    size_t error_size) __attribute__((warn_unused_result));
 
 /* True if both are the path of one file, in different spellings: the same name in the
  * same folder. */

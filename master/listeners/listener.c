@@ -206,7 +206,8 @@ listener_check(const struct listener_config *config, char *error)
 	const struct listen_error where = { error, CONFIG_ERROR_MAX };
 	const struct unix_socket_access access = access_of(config);
 	return address_is_unix(&config->address)
-	    ? unix_socket_check(&config->address, &access, error, CONFIG_ERROR_MAX)
+	    ? unix_socket_check(
+		  &config->address, &access, true, error, CONFIG_ERROR_MAX)
 	    : listen_check(&config->address, &options, &where);
 }
 

@@ -1,15 +1,19 @@
-/* unix_socket_test.c - the lock beside a Unix socket that is being opened. */
+/* unix_socket_test.c - the lock beside a Unix socket that is being opened, and the check
+ * whether it could be. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka needs those above */
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -123,6 +127,104 @@ test_a_link_at_the_path_of_the_lock_is_not_followed(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+#define OTHER_USER 65534
+#define OTHER_GROUP 4242
+
+/* Checks that the socket can be made; expected: part of the line, or NULL. */
+static void
+check(gid_t group, bool is_listener, const char *expected)
+{
+	char text[80], error[256] = "";
+	struct address address;
+	const struct unix_socket_access access = {
+		.mode = 0660, .owner = (uid_t)-1, .group = group
+	};
+	snprintf(text, sizeof(text), "unix:%s", path);
+	assert_int_equal(address_parse(text, &address, error, sizeof(error)), 0);
+	int rc =
+	    unix_socket_check(&address, &access, is_listener, error, sizeof(error));
+	assert_int_equal(rc, expected == NULL ? 0 : -1);
+	if (expected != NULL)
+		assert_non_null(strstr(error, expected));
+}
+
+/* As a user that has no capability. */
+static void
+drop_root(bool is_root)
+{
+	if (!is_root)
+		return;
+	assert_int_equal(setgroups(0, NULL), 0);
+	assert_int_equal(setegid(OTHER_USER), 0);
+	assert_int_equal(seteuid(OTHER_USER), 0);
+}
+
+static void
+become_root(bool is_root)
+{
+	if (!is_root)
+		return;
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(setegid(0), 0);
+}
+
+/* A socket unit makes it as root, with another group. */
+static void
+test_a_listener_may_find_a_socket_where_this_user_can_make_none(void **state)
+{
+	(void)state;
+	char error[256];
+	bool is_root = geteuid() == 0;
+	assert_int_equal(chmod(folder, 0555), 0);
+	drop_root(is_root);
+	check(OTHER_GROUP, true, "Permission denied");
+	check((gid_t)-1, false, "Permission denied");
+	become_root(is_root);
+	assert_int_equal(chmod(folder, 0755), 0);
+	int fd = unix_socket_open(path, 1, error, sizeof(error));
+	assert_true(fd >= 0);
+	assert_int_equal(chmod(folder, 0555), 0);
+	drop_root(is_root);
+	check(OTHER_GROUP, true, NULL);
+	check((gid_t)-1, false, "Permission denied");
+	become_root(is_root);
+	assert_int_equal(chmod(folder, 0700), 0);
+	close(fd);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void
+test_a_listener_can_have_the_group_of_a_setgid_folder(void **state)
+{
+	(void)state;
+	char error[256] = "";
+	struct address address = { 0 };
+	struct stat st;
+	const struct unix_socket_access access = {
+		.mode = 0660, .owner = (uid_t)-1, .group = OTHER_GROUP
+	};
+	/* Another user cannot make such a folder. */
+	if (chown(folder, OTHER_USER, OTHER_GROUP) < 0)
+		return;
+	assert_int_equal(chmod(folder, 02770), 0);
+	drop_root(true);
+	check(OTHER_GROUP, true, NULL);
+	check(OTHER_GROUP + 1, true, "cannot change owner and group");
+	check(OTHER_GROUP, false, "cannot change owner and group");
+	char text[80];
+	snprintf(text, sizeof(text), "unix:%s", path);
+	assert_int_equal(address_parse(text, &address, error, sizeof(error)), 0);
+	int fd = unix_socket_listen(&address, &access, 1, error, sizeof(error));
+	assert_string_equal(error, "");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_gid, OTHER_GROUP);
+	close(fd);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(chmod(folder, 0770), 0);
+	check(OTHER_GROUP, true, "cannot change owner and group");
+	become_root(true);
+}
+
 int
 main(void)
 {
@@ -132,6 +234,9 @@ main(void)
 		cmocka_unit_test(
 		    test_opens_the_socket_although_the_lock_is_never_released),
 		cmocka_unit_test(test_a_link_at_the_path_of_the_lock_is_not_followed),
+		cmocka_unit_test(
+		    test_a_listener_may_find_a_socket_where_this_user_can_make_none),
+		cmocka_unit_test(test_a_listener_can_have_the_group_of_a_setgid_folder),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
