@@ -20,8 +20,8 @@
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_LONGEST_MS 30000
 #define QUIET_NS (10 * NS_PER_S)
-/* As above, for a worker whose connections survive it: only deaths soon after the start
- * are a loop. */
+/* As QUIET_NS, for a worker whose connections survive it: only deaths soon after the
+ * start are a loop. */
 #define RECOVERABLE_QUIET_NS (500 * NS_PER_MS)
 /* A slot that failed this often in a row is in a crash loop. */
 #define CRASH_LOOP 3
