@@ -518,6 +518,13 @@ fail_log(const char *file, char *error)
 	return -1;
 }
 
+/* A unit makes such a folder for its user when it starts. */
+static bool
+is_in_folder_of_unit(const char *path)
+{
+	return strncmp(path, "/run/", 5) == 0 || strncmp(path, "/var/log/", 9) == 0;
+}
+
 int
 config_check_log(const struct config *config, char *error)
 {
@@ -534,6 +541,8 @@ config_check_log(const struct config *config, char *error)
 	} else if (rc < 0 && errno == ENOENT) {
 		snprintf(folder, sizeof(folder), "%.*s/", (int)(slash - file), file);
 		rc = faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS);
+		if (rc < 0 && errno == ENOENT && is_in_folder_of_unit(file))
+			rc = 0;
 	}
 	return rc < 0 ? fail_log(file, error) : 0;
 }

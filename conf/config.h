@@ -207,7 +207,8 @@ bool config_has_tls(const struct config *config);
 int config_share_tickets(struct config *config, struct tls_tickets *tickets,
     char *error) __attribute__((warn_unused_result));
 
-/* Whether config_open_log() could open the log file. 0, or -1 with its line. */
+/* Whether config_open_log() could open the log file, apart from a missing folder in
+ * /run or /var/log: a unit makes it. 0, or -1 with its line. */
 int config_check_log(const struct config *config, char *error)
     __attribute__((warn_unused_result));
 /* Sets destination, level and format of the log. 0, or -1 with one line in

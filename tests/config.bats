@@ -83,6 +83,12 @@ validate() # SCHEMA FILE...
 	[[ $output = *"cannot open the log $PWD: Is a directory" ]]
 	"$YODELD" --check --set "log.file=$PWD/log"
 	[ ! -e log ]
+	# A unit makes the folder.
+	for folder in /run /var/log; do
+		"$YODELD" --check --set "log.file=$folder/no-such-folder.$$/log"
+		[ ! -e "$folder/no-such-folder.$$" ]
+	done
+	run -71 "$YODELD" --listen 127.0.0.1:0 --set "log.file=/var/log/no-such-folder.$$/log"
 }
 
 @test "a duplicate key is refused" {

@@ -1,5 +1,5 @@
-/* unix_socket_test.c - the lock beside a Unix socket that is being opened, and the check
- * whether it could be. */
+/* unix_socket_test.c - the lock beside a Unix socket that is being opened, and the
+ * check whether it could be. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
