@@ -1,6 +1,6 @@
 /*
  * tls_fixture.h - certificates for tests of TLS, in a private folder: a CA "ca.pem",
- * and whatever a test asks for. Keys are EC P-256, or RSA where asked.
+ * and whatever a test asks for. Keys are EC P-256, or RSA or RSA-PSS where asked.
  */
 #ifndef TESTS_TLS_FIXTURE_H
 #define TESTS_TLS_FIXTURE_H
@@ -26,7 +26,8 @@ struct tls_fixture {
 	const char *name;  /* common name */
 	const char *names; /* subjectAltName such as "DNS:example.org"; NULL: none */
 	const char *usage; /* extended key usage such as "clientAuth"; NULL: any */
-	bool is_rsa, is_self_signed, is_ca;
+	const char *key_usage; /* such as "keyCertSign"; NULL: any */
+	bool is_rsa, is_rsa_pss, is_self_signed, is_ca;
 	int from_days, to_days; /* validity from today; both 0: -1 to 30 */
 	int to_seconds;         /* in place of to_days; 0: that */
 	X509 *issuer;           /* with its key; NULL: the CA */
@@ -65,13 +66,27 @@ tls_add_extension(X509 *certificate, X509 *issuer, int nid, const char *value)
 	X509_EXTENSION_free(extension);
 }
 
+/* EVP_PKEY_Q_keygen() does not know this type. */
+static inline EVP_PKEY *
+tls_make_rsa_pss(void)
+{
+	EVP_PKEY *key = NULL;
+	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA-PSS", NULL);
+	must(context != NULL && EVP_PKEY_keygen_init(context) == 1 &&
+	    EVP_PKEY_keygen(context, &key) == 1);
+	EVP_PKEY_CTX_free(context);
+	return key;
+}
+
 /* Makes a certificate with its key; writes FILE.pem and FILE.key. The caller frees both
  * with X509_free and EVP_PKEY_free. */
 static inline X509 *
 tls_fixture_make(const struct tls_fixture *wanted, EVP_PKEY **ret_key)
 {
 	static long serial = 1;
-	EVP_PKEY *key = wanted->is_rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
+	EVP_PKEY *key = wanted->is_rsa_pss ? tls_make_rsa_pss()
+	    : wanted->is_rsa               ? EVP_RSA_gen(2048)
+					   : EVP_EC_gen("P-256");
 	X509 *x = X509_new();
 	bool has_dates = wanted->from_days != 0 || wanted->to_days != 0;
 	must(key != NULL && x != NULL);
@@ -98,6 +113,8 @@ tls_fixture_make(const struct tls_fixture *wanted, EVP_PKEY **ret_key)
 		tls_add_extension(x, issuer, NID_subject_alt_name, wanted->names);
 	if (wanted->usage != NULL)
 		tls_add_extension(x, issuer, NID_ext_key_usage, wanted->usage);
+	if (wanted->key_usage != NULL)
+		tls_add_extension(x, issuer, NID_key_usage, wanted->key_usage);
 	must(X509_sign(x, issuer_key, EVP_sha256()) > 0);
 	FILE *out = tls_create_file(wanted->file, ".pem");
 	must(PEM_write_X509(out, x) == 1);

@@ -162,6 +162,16 @@ test_the_log_warns_of_a_certificate_that_clients_cannot_use(void **state)
 	const struct tls_fixture client = {
 		.file = "client", .name = "client", .usage = "clientAuth"
 	};
+	const struct tls_fixture any = {
+		.file = "any", .name = "any", .usage = "anyExtendedKeyUsage"
+	};
+	const struct tls_fixture signs = {
+		.file = "signs", .name = "signs", .key_usage = "keyCertSign"
+	};
+	const struct tls_fixture pss = {
+		.file = "pss", .name = "pss", .is_rsa_pss = true
+	};
+	const char *const ecdsa = "ECDHE-ECDSA-AES128-GCM-SHA256";
 	const char *const rsa = "ECDHE-RSA-AES128-GCM-SHA256";
 	const char *const both =
 	    "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256";
@@ -185,7 +195,15 @@ test_the_log_warns_of_a_certificate_that_clients_cannot_use(void **state)
 	open_set = &set;
 	check_use(&late, NULL, NULL, "certificate: 127.0.0.1:432: CN=late is not ");
 	open_set = NULL;
-	check_use(&client, NULL, NULL, "listener: CN=client: it is not for servers");
+	check_use(&client, NULL, NULL,
+	    "listener: CN=client: it is not for servers, expected serverAuth in its extended key usage");
+	check_use(&signs, NULL, NULL,
+	    "CN=signs: it is not for servers, expected digitalSignature in its key usage");
+	check_use(&any, NULL, NULL, NULL);
+	check_use(&any, NULL, rsa, "CN=any: no cipher suite ");
+	check_use(&pss, NULL, rsa, NULL);
+	check_use(&pss, NULL, ecdsa,
+	    "CN=pss: no cipher suite of tls.ciphers fits its key, expected one with RSA");
 }
 
 static int
