@@ -45,10 +45,7 @@ fault_of_purpose(X509 *x509)
 	uint32_t flags = X509_get_extension_flags(x509);
 	if ((flags & EXFLAG_KUSAGE) && !(X509_get_key_usage(x509) & usable))
 		return "it is not for servers, expected digitalSignature in its key usage";
-	/* RFC 5280, 4.2.1.12: some clients accept any purpose. */
-	if ((flags & EXFLAG_XKUSAGE) &&
-	    (X509_get_extended_key_usage(x509) & XKU_ANYEKU))
-		return NULL;
+	/* Also with anyExtendedKeyUsage alone, which clients of OpenSSL refuse. */
 	return "it is not for servers, expected serverAuth in its extended key usage";
 }
 
