@@ -153,18 +153,19 @@ is_first_fault(const struct trend_figure *figure)
 static void
 find_reference(struct trend_figure *figure, size_t end)
 {
-	for (size_t i = figure->change_count + 1; i-- > 0;) {
-		bool is_last = i == figure->change_count;
-		size_t first = i > 0 ? figure->changes[i - 1] : 0;
-		size_t behind = is_last ? end : figure->changes[i];
-		bool is_long = behind - first >= TREND_LEVEL_MIN;
-		if (is_last || is_long) {
-			figure->reference_first = first;
-			figure->reference_end = behind;
-		}
-		if (is_long)
+	size_t level = figure->change_count, behind = end;
+	size_t first = level > 0 ? figure->changes[level - 1] : 0;
+	figure->reference_first = first;
+	figure->reference_end = end;
+	while (behind - first < TREND_LEVEL_MIN) {
+		if (level == 0)
 			return;
+		level--;
+		behind = first;
+		first = level > 0 ? figure->changes[level - 1] : 0;
 	}
+	figure->reference_first = first;
+	figure->reference_end = behind;
 }
 
 /* The latest run against the reference, and against that without its last runs. Half of
