@@ -1,7 +1,5 @@
 #include "conf/config.h"
 
-#include <sys/stat.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

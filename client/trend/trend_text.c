@@ -39,22 +39,25 @@ trend_text_latest(const struct trend_figure *figure, char *text)
 		  figure, figure->points[figure->point_count - 1].value, text);
 }
 
-const char *
-trend_text_low(const struct trend_figure *figure, char *text)
+static const char *
+interval_end(const struct trend_figure *figure, double value, char *text)
 {
 	const struct trend_point *latest = &figure->points[figure->point_count - 1];
 	return figure->latest == TREND_MISSING || !latest->has_interval
 	    ? strcpy(text, "-")
-	    : trend_text_value(figure, latest->low, text);
+	    : trend_text_value(figure, value, text);
+}
+
+const char *
+trend_text_low(const struct trend_figure *figure, char *text)
+{
+	return interval_end(figure, figure->points[figure->point_count - 1].low, text);
 }
 
 const char *
 trend_text_high(const struct trend_figure *figure, char *text)
 {
-	const struct trend_point *latest = &figure->points[figure->point_count - 1];
-	return figure->latest == TREND_MISSING || !latest->has_interval
-	    ? strcpy(text, "-")
-	    : trend_text_value(figure, latest->high, text);
+	return interval_end(figure, figure->points[figure->point_count - 1].high, text);
 }
 
 const char *
